@@ -1,0 +1,201 @@
+"""Readers of option values: text as written in, a typed value out, `ConfigError` when it will not do.
+
+An option's type is its annotation (`port: int`, `limit: Size`); `reader_for` finds the reader. A type of
+one plugin's own is `Annotated[T, Reader("its name", function)]`.
+"""
+
+import re
+import shlex
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from tailrace.config.errors import ConfigError, did_you_mean
+from tailrace.config.source import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """How one type is read; `name` stands in help and error messages, `schema` in the JSON Schema."""
+
+    name: str
+    read: Callable[[Value], Any]
+    schema: dict[str, Any] | None = None
+
+
+def text(value: Value) -> str:
+    """The value as text; a list or a map is refused."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    raise ConfigError(f"{value!r} will not do.", "Give one text or number.")
+
+
+BOOLEANS = {"on": True, "true": True, "yes": True, "off": False, "false": False, "no": False}
+
+
+def read_bool(value: Value) -> bool:
+    word = text(value).strip().lower()
+    if word not in BOOLEANS:
+        raise ConfigError(f"{value!r} is no boolean.", "Give on, true, yes, off, false or no.")
+    return BOOLEANS[word]
+
+
+LEADING_INTEGER = re.compile(r"\s*[+-]?\d+")
+
+
+def read_int(value: Value) -> int:
+    """An integer. Compat: text after the digits is passed over, as atoi does (`samples 2x` is 2)."""
+    found = LEADING_INTEGER.match(text(value))
+    if not found:
+        raise ConfigError(f"{value!r} is no number.", "Give a whole number, as: 10.")
+    return int(found.group())
+
+
+def read_float(value: Value) -> float:
+    try:
+        return float(text(value))
+    except ValueError:
+        raise ConfigError(f"{value!r} is no number.", "Give a number, as: 0.5.") from None
+
+
+SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?)(b?)\s*", re.IGNORECASE)
+FACTORS = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3}
+
+
+def read_size(value: Value) -> int:
+    """Bytes: `32768`, `32k`, `5M`, `1GB`; `false` and `off` are 0. Units are powers of 1000, as in Fluent Bit."""
+    word = text(value)
+    if word.strip().lower() in ("false", "off"):
+        return 0
+    found = SIZE.fullmatch(word)
+    if not found:
+        raise ConfigError(f"{value!r} is no size.", "Give bytes with k, m or g, as: 32k or 5M.")
+    number, unit, _ = found.groups()
+    return int(float(number) * FACTORS[unit.lower()])
+
+
+TIME = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", re.IGNORECASE)
+SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def read_seconds(value: Value) -> float:
+    """Seconds: `5`, `0.2`, `10s`, `1m`, `2h`, `1d`."""
+    found = TIME.fullmatch(text(value))
+    if not found:
+        raise ConfigError(f"{value!r} is no time.", "Give seconds, or a number with s, m, h or d.")
+    number, unit = found.groups()
+    return float(number) * SECONDS[unit.lower()]
+
+
+def read_comma_list(value: Value) -> list[str]:
+    """`a, b` or a YAML list."""
+    if isinstance(value, list):
+        return [text(item) for item in value]
+    return [part.strip() for part in text(value).split(",") if part.strip()]
+
+
+def split_words(line: str) -> list[str]:
+    """Words at blanks; quotes keep blanks together and a backslash escapes inside them."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
+    lexer.whitespace_split = True
+    lexer.commenters = ""
+    lexer.quotes = "\"'"
+    lexer.escape = ""
+    try:
+        return list(lexer)
+    except ValueError:  # an unclosed quote is just a character
+        return line.split()
+
+
+def read_words(value: Value) -> list[str]:
+    """`a b "c d"` or a YAML list."""
+    if isinstance(value, list):
+        return [text(item) for item in value]
+    return split_words(text(value))
+
+
+KeyText = tuple[str, str]
+"""Two parts: a first word, and the rest of the line with its blanks and quotes."""
+
+
+def read_key_text(value: Value) -> KeyText:
+    if isinstance(value, list) and len(value) == 2:
+        return text(value[0]), text(value[1])
+    parts = text(value).strip().split(None, 1)
+    if len(parts) != 2:
+        raise ConfigError(
+            f"{value!r} will not do.", "Give a field and a value, as: hostname web-1."
+        )
+    return parts[0], parts[1]
+
+
+def read_path(value: Value) -> Path:
+    return Path(text(value))
+
+
+def read_any(value: Value) -> Value:
+    return value
+
+
+Size = Annotated[int, Reader("size", read_size)]
+"""Bytes."""
+Seconds = Annotated[float, Reader("time", read_seconds)]
+"""Seconds."""
+CommaList = Annotated[list[str], Reader("list (comma)", read_comma_list)]
+WordList = Annotated[list[str], Reader("words", read_words)]
+Structure = Annotated[Any, Reader("structure", read_any, schema={})]
+"""A YAML structure, taken as it is."""
+
+SIMPLE: dict[Any, Reader] = {
+    str: Reader("text", text),
+    bool: Reader("boolean", read_bool),
+    int: Reader("integer", read_int),
+    float: Reader("number", read_float),
+    Path: Reader("path", read_path),
+    KeyText: Reader("key and text", read_key_text),
+}
+
+
+def words(minimum: int) -> Reader:
+    """A reader of at least `minimum` words."""
+
+    def read(value: Value) -> list[str]:
+        found = read_words(value)
+        if len(found) < minimum:
+            raise ConfigError(f"{value!r} will not do.", f"Give at least {minimum} words.")
+        return found
+
+    return Reader(f"words (at least {minimum})", read)
+
+
+def one_of(*choices: str) -> Reader:
+    """A reader of one of some words, in any letter case."""
+
+    def read(value: Value) -> str:
+        word = text(value).strip().lower()
+        for choice in choices:
+            if word == choice.lower():
+                return choice
+        mend = did_you_mean(word, choices) or f"Give one of: {', '.join(choices)}."
+        raise ConfigError(f"{value!r} is not known.", mend)
+
+    return Reader(" | ".join(choices), read)
+
+
+def reader_for(annotation: Any, many: bool = False) -> Reader:
+    """The reader of an annotation; of the items' type for an option that may be given many times."""
+    if many and typing.get_origin(annotation) is list:
+        annotation = typing.get_args(annotation)[0]
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        annotation = next(a for a in typing.get_args(annotation) if a is not type(None))
+    for extra in getattr(annotation, "__metadata__", ()):
+        if isinstance(extra, Reader):
+            return extra
+    if typing.get_origin(annotation) is Literal:
+        return one_of(*typing.get_args(annotation))
+    return SIMPLE[annotation]

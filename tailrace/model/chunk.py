@@ -1,0 +1,250 @@
+"""The one type that flows: a batch of events under one tag.
+
+A chunk is a struct of arrays, decoded only when somebody looks. It may hold
+
+- **bodies**: `list[dict]`, the decoded form and from then on the truth;
+- **lines**: raw lines under one key, as tail reads them without a parser;
+- **packed**: MessagePack events, as forward receives them.
+
+`len()`, routing, counting and some outputs never decode. A filter owns its chunk and may change it in
+place; after the last filter it is shared by all its outputs and nobody may change it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from enum import Flag, auto
+from itertools import compress
+from typing import Any, Final
+
+Body = dict[str, Any]
+"""The map of an event: text keys; values are None, bool, int, float, str, bytes, list or dict."""
+
+Metadata = dict[str, Any]
+"""What is known of an event beside its body, as Fluent Bit's event metadata."""
+
+
+class Signal(Flag):
+    """What a chunk holds, and what a plugin takes."""
+
+    LOGS = auto()
+    METRICS = auto()
+    TRACES = auto()
+    PROFILES = auto()
+
+
+LOGS: Final = Signal.LOGS
+METRICS: Final = Signal.METRICS
+TRACES: Final = Signal.TRACES
+PROFILES: Final = Signal.PROFILES
+
+
+class Chunk:
+    """Events under one tag.
+
+    `times` are nanoseconds since the epoch, as many as there are bodies. `metadata` is None when all is
+    empty. `nbytes` is what the chunk costs against memory limits: its raw size, never found by
+    encoding. `payload` holds what a chunk of metrics, traces or profiles carries instead of bodies.
+    """
+
+    __slots__ = (
+        "_bodies",
+        "_decode",
+        "count",
+        "key",
+        "kind",
+        "lines",
+        "metadata",
+        "nbytes",
+        "packed",
+        "payload",
+        "receipt",
+        "route_mask",
+        "tag",
+        "times",
+    )
+
+    def __init__(
+        self,
+        tag: str,
+        times: list[int],
+        bodies: list[Body],
+        metadata: list[Metadata] | None = None,
+        nbytes: int = 0,
+    ) -> None:
+        self.tag = tag
+        self.kind = LOGS
+        self.times = times
+        self._bodies: list[Body] | None = bodies
+        self._decode: Callable[[], tuple[list[int], list[Metadata] | None, list[Body]]] | None = None
+        self.metadata = metadata
+        self.count = len(bodies)
+        self.nbytes = nbytes or 64 * len(bodies)
+        self.key = ""
+        self.lines: Sequence[str] | None = None
+        self.packed: bytes | None = None
+        self.payload: Any = None
+        self.receipt: Any = None
+        self.route_mask: frozenset[str] | None = None
+        """Names of the outputs this chunk may go to (conditional or direct routes); None: by match."""
+
+    @classmethod
+    def of_lines(cls, tag: str, times: list[int], key: str, lines: Sequence[str], nbytes: int) -> Chunk:
+        """Raw text lines, each to be the value of `key` in a body of its own."""
+        chunk = cls(tag, times, [], None, nbytes)
+        chunk.key, chunk.lines, chunk.count, chunk._bodies = key, lines, len(lines), None
+        return chunk
+
+    @classmethod
+    def of_packed(
+        cls,
+        tag: str,
+        packed: bytes,
+        count: int,
+        decode: Callable[[bytes], tuple[list[int], list[Metadata] | None, list[Body]]],
+    ) -> Chunk:
+        """MessagePack events as they came; `decode` opens them when somebody looks."""
+        chunk = cls(tag, [], [], None, len(packed))
+        chunk.packed, chunk.count, chunk._bodies = packed, count, None
+        chunk._decode = lambda: decode(packed)
+        return chunk
+
+    @classmethod
+    def of_payload(cls, tag: str, kind: Signal, payload: Any, count: int, nbytes: int) -> Chunk:
+        """Metrics, traces or profiles: `payload` is their own model, `count` its items."""
+        chunk = cls(tag, [], [], None, nbytes)
+        chunk.kind, chunk.payload, chunk.count = kind, payload, count
+        return chunk
+
+    def __len__(self) -> int:
+        return self.count
+
+    @property
+    def decoded(self) -> bool:
+        return self._bodies is not None
+
+    @property
+    def bodies(self) -> list[Body]:
+        """The bodies, decoded in one go at the first look; raw forms are gone after it."""
+        if self._bodies is None:
+            self._open()
+        return self._bodies  # type: ignore[return-value]  # _open has set it
+
+    @bodies.setter
+    def bodies(self, bodies: list[Body]) -> None:
+        self._bodies = bodies
+        self.lines = self.packed = self._decode = None
+        self.count = len(bodies)
+
+    def _open(self) -> None:
+        if self.lines is not None:
+            key = self.key
+            self.bodies = [{key: line} for line in self.lines]
+        elif self._decode is not None:
+            self.times, self.metadata, self.bodies = self._decode()
+        else:
+            self._bodies = []
+
+    def open(self) -> None:
+        """Decode now, so that `times` and `metadata` of a packed chunk can be read."""
+        if self._bodies is None:
+            self._open()
+
+    def metadata_list(self) -> list[Metadata]:
+        """One metadata map per event, made (and kept) if all were empty."""
+        self.open()
+        if self.metadata is None:
+            self.metadata = [{} for _ in range(self.count)]
+        return self.metadata
+
+    def select(self, mask: Iterable[Any]) -> Chunk:
+        """Keep the events whose mask is true; the others are gone. Changes and returns this chunk."""
+        self.open()
+        chosen = list(mask)
+        before = self.count
+        bodies = list(compress(self.bodies, chosen))
+        if len(bodies) == before:
+            return self
+        self.times = list(compress(self.times, chosen))
+        if self.metadata is not None:
+            self.metadata = list(compress(self.metadata, chosen))
+        self.bodies = bodies
+        self.nbytes = self.nbytes * len(bodies) // before if before else 0
+        return self
+
+    def split(self, keys: Iterable[Any]) -> dict[Any, Chunk]:
+        """The events by key, in order of first appearance; parts share no lists with this chunk."""
+        self.open()
+        places: dict[Any, list[int]] = {}
+        for index, key in enumerate(keys):
+            places.setdefault(key, []).append(index)
+        if len(places) == 1 and len(next(iter(places.values()))) == self.count:
+            return dict.fromkeys(places, self)
+        return {key: self._pick(indexes) for key, indexes in places.items()}
+
+    def _pick(self, indexes: list[int]) -> Chunk:
+        times, bodies, metadata = self.times, self.bodies, self.metadata
+        part = Chunk(
+            self.tag,
+            [times[index] for index in indexes],
+            [bodies[index] for index in indexes],
+            None if metadata is None else [metadata[index] for index in indexes],
+            max(1, self.nbytes * len(indexes) // max(1, self.count)),
+        )
+        part.kind, part.receipt, part.route_mask = self.kind, self.receipt, self.route_mask
+        return part
+
+    def with_tag(self, tag: str) -> Chunk:
+        """This chunk under another tag; changes and returns it."""
+        self.tag = tag
+        return self
+
+    def copy(self, deep: bool = False) -> Chunk:
+        """A chunk that may be changed without touching this one's lists (`deep`: nor its bodies)."""
+        self.open()
+        bodies = [deep_copy(body) for body in self.bodies] if deep else list(self.bodies)
+        metadata = self.metadata
+        if metadata is not None:
+            metadata = [deep_copy(item) for item in metadata] if deep else list(metadata)
+        twin = Chunk(self.tag, list(self.times), bodies, metadata, self.nbytes)
+        twin.kind, twin.payload, twin.count = self.kind, self.payload, self.count
+        twin.receipt, twin.route_mask = self.receipt, self.route_mask
+        return twin
+
+
+def deep_copy(value: Any) -> Any:
+    """A copy of a body or a value in it: maps and lists anew, leaves shared (they never change)."""
+    if type(value) is dict:
+        return {key: deep_copy(item) for key, item in value.items()}
+    if type(value) is list:
+        return [deep_copy(item) for item in value]
+    return value
+
+
+def merge(chunks: Sequence[Chunk]) -> Chunk:
+    """One chunk of all the events, in order; all have the same tag and kind.
+
+    Undecoded lines of one key stay lines. The parts are not changed.
+    """
+    if len(chunks) == 1:
+        return chunks[0]
+    first = chunks[0]
+    nbytes = sum(chunk.nbytes for chunk in chunks)
+    if all(chunk.lines is not None and chunk.key == first.key for chunk in chunks):
+        lines = [line for chunk in chunks for line in chunk.lines or ()]
+        times = [time for chunk in chunks for time in chunk.times]
+        return Chunk.of_lines(first.tag, times, first.key, lines, nbytes)
+    for chunk in chunks:
+        chunk.open()
+    metadata = None
+    if any(chunk.metadata is not None for chunk in chunks):
+        metadata = [item for chunk in chunks for item in chunk.metadata or [{}] * chunk.count]
+    merged = Chunk(
+        first.tag,
+        [time for chunk in chunks for time in chunk.times],
+        [body for chunk in chunks for body in chunk.bodies],
+        metadata,
+        nbytes,
+    )
+    merged.kind = first.kind
+    return merged

@@ -1,0 +1,58 @@
+"""The API that every plugin is written against, the built-in ones too."""
+
+from tailrace.plugin.base import (
+    Emit,
+    Filter,
+    FilterOptions,
+    Input,
+    InputOptions,
+    Output,
+    OutputOptions,
+    Parsed,
+    Parser,
+    ParserOptions,
+    Partial,
+    PollingInput,
+    PollingOptions,
+    Processor,
+    ProcessorOptions,
+    Reject,
+    Retry,
+)
+from tailrace.plugin.context import Context, joined
+from tailrace.plugin.registry import (
+    custom_plugin,
+    filter_plugin,
+    input_plugin,
+    output_plugin,
+    parser_plugin,
+    processor_plugin,
+)
+
+__all__ = [
+    "Context",
+    "Emit",
+    "Filter",
+    "FilterOptions",
+    "Input",
+    "InputOptions",
+    "Output",
+    "OutputOptions",
+    "Parsed",
+    "Parser",
+    "ParserOptions",
+    "Partial",
+    "PollingInput",
+    "PollingOptions",
+    "Processor",
+    "ProcessorOptions",
+    "Reject",
+    "Retry",
+    "custom_plugin",
+    "filter_plugin",
+    "input_plugin",
+    "joined",
+    "output_plugin",
+    "parser_plugin",
+    "processor_plugin",
+]

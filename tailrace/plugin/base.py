@@ -1,0 +1,349 @@
+"""The plugin API: five shapes, and what an output may raise.
+
+| kind | you write | contract |
+| --- | --- | --- |
+| input | `async run(emit)`; or `collect()` on `PollingInput` | `await emit(chunk)` waits while the pipeline is full; cancellation is the stop signal |
+| parser | `parse(lines) -> Parsed` | many lines in, as many results out; a line that does not parse is no exception |
+| filter, processor | `process(chunk) -> Chunk` | the chunk is yours: change it in place or return another; empty means all dropped |
+| output | `async flush(chunk)` | returning is delivered; `raise Retry(why)` keeps it, `raise Reject(why)` drops and counts it |
+| any | `async start()`, `async stop()` | `start` opens, `stop` closes; `stop` is safe twice and without `start` |
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+
+from tailrace.config import Options, Seconds, Size, option
+from tailrace.config.errors import ConfigError
+from tailrace.config.types import Reader, Structure, one_of, text
+from tailrace.model import LOGS, Body, Chunk, Signal
+from tailrace.plugin.log import LEVELS, Level
+
+if TYPE_CHECKING:
+    from tailrace.plugin.context import Context
+
+Emit = Callable[[Chunk], Awaitable[None]]
+"""Hands a chunk to the pipeline; waits while the pipeline is full."""
+
+Kind = Literal["input", "parser", "filter", "processor", "output", "custom"]
+
+
+class Retry(Exception):
+    """The chunk could not be delivered now; keep it and try again (`FLB_RETRY`).
+
+    `after` is the number of seconds the server asked to wait (`Retry-After`), if it did.
+    """
+
+    def __init__(self, why: str, after: float | None = None) -> None:
+        super().__init__(why)
+        self.why = why
+        self.after = after
+
+
+class Reject(Exception):
+    """The destination will never take this chunk; drop it, counted with the reason (`FLB_ERROR`)."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
+
+
+class Partial(Exception):
+    """Some events of the chunk were delivered: `retry` is what to send again, `rejected` what was refused.
+
+    `retry` is a chunk or None; `rejected` pairs the refused events (a chunk) with the reason.
+    """
+
+    def __init__(
+        self, why: str, retry: Chunk | None, rejected: Sequence[tuple[Chunk, str]] = ()
+    ) -> None:
+        super().__init__(why)
+        self.why = why
+        self.retry = retry
+        self.rejected = list(rejected)
+
+
+def read_log_level(value: Any) -> Level:
+    word = text(value).strip().lower()
+    if word not in LEVELS:
+        raise ConfigError(f"{value!r} is no log level.", f"Give one of: {', '.join(LEVELS)}.")
+    return LEVELS[word]
+
+
+LOG_LEVEL = Reader("log level", read_log_level, {"enum": list(LEVELS)})
+
+
+class PluginOptions(Options):
+    """What every instance takes."""
+
+    alias: str = option("", last_wins=True)
+    """A name of this instance for logs, metrics and routes; default: the plugin's name and a number."""
+
+    log_level: Level | None = option(None, reader=LOG_LEVEL)
+    """Log level of this instance alone: off, error, warn, info, debug or trace."""
+
+    log_suppress_interval: Seconds = option(0.0)
+    """Hold back a log message of this instance that was written already within this time; 0: never."""
+
+
+class MatchOptions(PluginOptions):
+    """What filters and outputs take to choose their events."""
+
+    match: str = option("", last_wins=True)
+    """Take events whose tag matches; `*` stands for any text."""
+
+    match_regex: str = option("", last_wins=True)
+    """Take events whose tag matches this regular expression from its start."""
+
+
+class InputOptions(PluginOptions):
+    """What every input takes."""
+
+    tag: str = option("", last_wins=True)
+    """Tag of the events; default: the instance's name."""
+
+    mem_buf_limit: Size = option(0)
+    """Pause this input while its undelivered events take this much memory; 0: only the agent's own limit."""
+
+    routable: bool = option(True)
+    """Off: the events go to no output by match, only to those that name this input."""
+
+    threaded: bool = option(False)
+    """Accepted for compatibility; inputs never wait for each other, so there is nothing to turn on."""
+
+    thread_ring_buffer_capacity: int = option(1024, name="thread.ring_buffer.capacity")
+    """Accepted for compatibility with `threaded`; there is no ring buffer that could overflow."""
+
+    thread_ring_buffer_window: int = option(5, name="thread.ring_buffer.window")
+    """Accepted for compatibility with `threaded`."""
+
+    storage_type: str = option(
+        "", name="storage.type", reader=one_of("memory", "filesystem", "memrb")
+    )
+    """Where undelivered events wait: memory, filesystem, or memrb (a ring in memory that drops its oldest)."""
+
+    storage_pause_on_chunks_overlimit: bool = option(
+        False, name="storage.pause_on_chunks_overlimit"
+    )
+    """Pause this input while more than `storage.max_chunks_up` of its chunks wait."""
+
+    routes: Structure = option(None)
+    """Conditional routes to outputs (YAML only)."""
+
+
+class FilterOptions(MatchOptions):
+    """What every filter takes."""
+
+    condition: Structure = option(None)
+    """As a processor in YAML: apply it only to events for which this condition holds."""
+
+
+class ProcessorOptions(PluginOptions):
+    """What every processor takes."""
+
+    condition: Structure = option(None)
+    """Apply it only to events for which this condition holds (YAML)."""
+
+
+def read_retry_limit(value: Any) -> int | None:
+    """Retries after the first try; None: without limit; 0: none."""
+    word = text(value).strip().lower()
+    if word in ("no_limits", "false", "off", "unlimited"):
+        return None
+    if word == "no_retries":
+        return 0
+    if word.isdigit() and int(word) > 0:
+        return int(word)
+    raise ConfigError(
+        f"{value!r} is no retry limit.", "Give a number from 1, no_limits, false or no_retries."
+    )
+
+
+class OutputOptions(MatchOptions):
+    """What every output takes."""
+
+    retry_limit: int | None = option(
+        -1, reader=Reader("number | no_limits | no_retries | false", read_retry_limit)
+    )
+    """How often a chunk is tried again: a number, `no_limits` or `false` (for ever), `no_retries`; default: `scheduler.retry_limit`, 1."""
+
+    workers: int = option(0)
+    """How many flushes of this output may run at once; 0 and 1: one after the other, which keeps the order."""
+
+    queue_limit: Size = option(0)
+    """How much undelivered data (raw bytes) this output may hold in memory; 0: 64M."""
+
+    queue_full: str = option("block", reader=one_of("block", "drop_oldest", "drop_newest"))
+    """What happens at the limit: block (inputs wait), drop_oldest or drop_newest (counted)."""
+
+    storage_total_limit_size: Size = option(0, name="storage.total_limit_size")
+    """How much of this output's undelivered data may lie in the filesystem; the oldest goes first; 0: no limit."""
+
+
+class Plugin[O: PluginOptions]:
+    """Base of all. `options` is what the user wrote; `context` is the way to the agent, set before `__init__`."""
+
+    name: ClassVar[str] = ""
+    kind: ClassVar[Kind] = "filter"
+    handles: ClassVar[Signal] = LOGS
+    """The signals this plugin takes; it is never handed anything else."""
+    context: Context
+
+    def __init__(self, options: O) -> None:
+        self.options = options
+
+    async def start(self) -> None:
+        """Open what the plugin needs; raise `ConfigError` when it can't be had."""
+
+    async def stop(self) -> None:
+        """Close what `start` opened."""
+
+
+class Input[O: InputOptions](Plugin[O]):
+    """A source of events."""
+
+    kind: ClassVar[Kind] = "input"
+    replays: ClassVar[bool] = False
+    """Whether what was not delivered is read again after a crash (at-least-once), as files are."""
+
+    @abstractmethod
+    async def run(self, emit: Emit) -> None:
+        """Emit chunks until there is no more or the task is cancelled."""
+
+    @property
+    def tag(self) -> str:
+        return self.options.tag or self.context.name
+
+    def pause(self) -> None:
+        """The pipeline is full (told once); only for inputs that can push back in their own way."""
+
+    def resume(self) -> None:
+        """The pipeline takes chunks again."""
+
+
+class PollingOptions(InputOptions):
+    """What every polling input takes."""
+
+    interval_sec: int = option(1)
+    """Seconds between two collections."""
+
+    interval_nsec: int = option(0)
+    """Nanoseconds to add to `interval_sec`."""
+
+
+class PollingInput[O: PollingOptions](Input[O]):
+    """An input that looks at something at an interval."""
+
+    @abstractmethod
+    def collect(self) -> list[Body]:
+        """Bodies of the events of this moment."""
+
+    @property
+    def interval(self) -> float:
+        seconds = self.options.interval_sec + self.options.interval_nsec / 1e9
+        return seconds if seconds > 0 else 1.0
+
+    async def run(self, emit: Emit) -> None:
+        clock = self.context.clock
+        while True:
+            await clock.sleep(self.interval)
+            bodies = self.collect()
+            if bodies:
+                await emit(Chunk(self.tag, [clock.time_ns()] * len(bodies), bodies))
+
+
+class Filter[O: FilterOptions](Plugin[O]):
+    """Changes, drops or adds events."""
+
+    kind: ClassVar[Kind] = "filter"
+
+    @abstractmethod
+    def process(self, chunk: Chunk) -> Chunk:
+        """The chunk after this filter; it is yours to change."""
+
+    def drain(self) -> list[Chunk]:
+        """What the filter still holds back, when the agent stops (filters that join events)."""
+        return []
+
+
+class Processor[O: ProcessorOptions](Plugin[O]):
+    """Changes, drops or adds events of one input or for one output."""
+
+    kind: ClassVar[Kind] = "processor"
+
+    @abstractmethod
+    def process(self, chunk: Chunk) -> Chunk:
+        """The chunk after this processor; it is yours to change."""
+
+
+class Output[O: OutputOptions](Plugin[O]):
+    """A destination."""
+
+    kind: ClassVar[Kind] = "output"
+    preferred_bytes: ClassVar[int] = 1 << 20
+    """Small chunks are merged up to about this raw size before `flush`."""
+    keeps_chunks: ClassVar[bool] = False
+    """Whether chunks must come as inputs made them, unmerged."""
+
+    @abstractmethod
+    async def flush(self, chunk: Chunk) -> None:
+        """Deliver. Returning is delivered; `Retry` keeps the chunk, `Reject` drops it, `Partial` is between."""
+
+
+class Parsed(NamedTuple):
+    """What a parser made of lines, in their order.
+
+    `bodies[i]` is None where line i did not parse; `times[i]` is nanoseconds since the epoch or None
+    where the line gave no time.
+    """
+
+    times: list[int | None]
+    bodies: list[Body | None]
+
+
+class ParserOptions(Options):
+    """What every parser takes."""
+
+    name: str
+    """The name by which inputs and filters call it."""
+
+
+class Parser[O: ParserOptions]:
+    """Turns text into bodies. Parsers of one definition are shared and keep no state of a stream."""
+
+    name: ClassVar[str] = ""
+    kind: ClassVar[Kind] = "parser"
+
+    def __init__(self, options: O) -> None:
+        self.options = options
+
+    @abstractmethod
+    def parse(self, lines: Sequence[str]) -> Parsed:
+        """As many results as lines."""
+
+
+__all__ = [
+    "Emit",
+    "Filter",
+    "FilterOptions",
+    "Input",
+    "InputOptions",
+    "Kind",
+    "MatchOptions",
+    "Output",
+    "OutputOptions",
+    "Parsed",
+    "Parser",
+    "ParserOptions",
+    "Partial",
+    "Plugin",
+    "PluginOptions",
+    "PollingInput",
+    "PollingOptions",
+    "Processor",
+    "ProcessorOptions",
+    "Reject",
+    "Retry",
+]
