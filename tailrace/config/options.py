@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import itertools
 import textwrap
 import typing
 from collections.abc import Iterable, Mapping
@@ -86,7 +87,7 @@ class Options:
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         declared = dict(cls._declared)
-        for attribute in cls.__dict__.get("__annotations__", {}):
+        for attribute in inspect.get_annotations(cls):
             if attribute.startswith("_"):
                 continue
             value = cls.__dict__.get(attribute, REQUIRED)
@@ -314,7 +315,7 @@ def field_docs(cls: type) -> dict[str, str]:
     tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))
     body = typing.cast(ast.ClassDef, tree.body[0]).body
     docs: dict[str, str] = {}
-    for node, following in zip(body, body[1:], strict=False):
+    for node, following in itertools.pairwise(body):
         if (
             isinstance(node, ast.AnnAssign)
             and isinstance(node.target, ast.Name)

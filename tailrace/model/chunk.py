@@ -76,7 +76,9 @@ class Chunk:
         self.kind = LOGS
         self.times = times
         self._bodies: list[Body] | None = bodies
-        self._decode: Callable[[], tuple[list[int], list[Metadata] | None, list[Body]]] | None = None
+        self._decode: Callable[[], tuple[list[int], list[Metadata] | None, list[Body]]] | None = (
+            None
+        )
         self.metadata = metadata
         self.count = len(bodies)
         self.nbytes = nbytes or 64 * len(bodies)
@@ -89,7 +91,9 @@ class Chunk:
         """Names of the outputs this chunk may go to (conditional or direct routes); None: by match."""
 
     @classmethod
-    def of_lines(cls, tag: str, times: list[int], key: str, lines: Sequence[str], nbytes: int) -> Chunk:
+    def of_lines(
+        cls, tag: str, times: list[int], key: str, lines: Sequence[str], nbytes: int
+    ) -> Chunk:
         """Raw text lines, each to be the value of `key` in a body of its own."""
         chunk = cls(tag, times, [], None, nbytes)
         chunk.key, chunk.lines, chunk.count, chunk._bodies = key, lines, len(lines), None

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 from tailrace.config import Options, Seconds, Size, option
 from tailrace.config.errors import ConfigError
@@ -182,7 +182,16 @@ class OutputOptions(MatchOptions):
     """How much of this output's undelivered data may lie in the filesystem; the oldest goes first; 0: no limit."""
 
 
-class Plugin[O: PluginOptions]:
+O = TypeVar("O", bound=PluginOptions)
+InputO = TypeVar("InputO", bound=InputOptions)
+PollingO = TypeVar("PollingO", bound="PollingOptions")
+FilterO = TypeVar("FilterO", bound=FilterOptions)
+ProcessorO = TypeVar("ProcessorO", bound=ProcessorOptions)
+OutputO = TypeVar("OutputO", bound=OutputOptions)
+ParserO = TypeVar("ParserO", bound="ParserOptions")
+
+
+class Plugin(Generic[O]):
     """Base of all. `options` is what the user wrote; `context` is the way to the agent, set before `__init__`."""
 
     name: ClassVar[str] = ""
@@ -201,7 +210,7 @@ class Plugin[O: PluginOptions]:
         """Close what `start` opened."""
 
 
-class Input[O: InputOptions](Plugin[O]):
+class Input(Plugin[InputO]):
     """A source of events."""
 
     kind: ClassVar[Kind] = "input"
@@ -233,7 +242,7 @@ class PollingOptions(InputOptions):
     """Nanoseconds to add to `interval_sec`."""
 
 
-class PollingInput[O: PollingOptions](Input[O]):
+class PollingInput(Input[PollingO]):
     """An input that looks at something at an interval."""
 
     @abstractmethod
@@ -254,7 +263,7 @@ class PollingInput[O: PollingOptions](Input[O]):
                 await emit(Chunk(self.tag, [clock.time_ns()] * len(bodies), bodies))
 
 
-class Filter[O: FilterOptions](Plugin[O]):
+class Filter(Plugin[FilterO]):
     """Changes, drops or adds events."""
 
     kind: ClassVar[Kind] = "filter"
@@ -268,7 +277,7 @@ class Filter[O: FilterOptions](Plugin[O]):
         return []
 
 
-class Processor[O: ProcessorOptions](Plugin[O]):
+class Processor(Plugin[ProcessorO]):
     """Changes, drops or adds events of one input or for one output."""
 
     kind: ClassVar[Kind] = "processor"
@@ -278,7 +287,7 @@ class Processor[O: ProcessorOptions](Plugin[O]):
         """The chunk after this processor; it is yours to change."""
 
 
-class Output[O: OutputOptions](Plugin[O]):
+class Output(Plugin[OutputO]):
     """A destination."""
 
     kind: ClassVar[Kind] = "output"
@@ -310,13 +319,13 @@ class ParserOptions(Options):
     """The name by which inputs and filters call it."""
 
 
-class Parser[O: ParserOptions]:
+class Parser(Generic[ParserO]):
     """Turns text into bodies. Parsers of one definition are shared and keep no state of a stream."""
 
     name: ClassVar[str] = ""
     kind: ClassVar[Kind] = "parser"
 
-    def __init__(self, options: O) -> None:
+    def __init__(self, options: ParserO) -> None:
         self.options = options
 
     @abstractmethod

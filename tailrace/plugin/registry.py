@@ -104,7 +104,7 @@ def names(kind: Kind) -> list[str]:
 
 def make(cls: type[Any], options: Any, context: Any) -> Any:
     """An instance whose `context` is there before its `__init__` runs."""
-    plugin = cls.__new__(cls)
+    plugin: Any = object.__new__(cls)
     plugin.context = context
     plugin.__init__(options)
     return plugin
