@@ -17,7 +17,6 @@ import textwrap
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any, Self, dataclass_transform
 
 from tailrace.config.errors import FAILED_START, ConfigError, Place, Problems, did_you_mean
@@ -236,9 +235,17 @@ class OptionTable:
         return None
 
 
-@cache
+_tables: dict[Any, OptionTable] = {}
+
+
 def option_table(cls: type[Options]) -> OptionTable:
     """The table of a class, made at first use."""
+    if cls not in _tables:
+        _tables[cls] = _make_table(cls)
+    return _tables[cls]
+
+
+def _make_table(cls: type[Options]) -> OptionTable:
     by_name = dict(_unfold(cls, ""))
     aliases = {alias: name for name, spec in by_name.items() for alias in spec.aliases}
     prefixes = tuple((spec.prefix, name) for name, spec in by_name.items() if spec.prefix)
@@ -309,7 +316,6 @@ def describe(cls: type[Options]) -> list[Described]:
     ]
 
 
-@cache
 def field_docs(cls: type) -> dict[str, str]:
     """The strings under the fields of a class, by attribute."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(cls)))

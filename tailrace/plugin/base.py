@@ -182,7 +182,7 @@ class OutputOptions(MatchOptions):
     """How much of this output's undelivered data may lie in the filesystem; the oldest goes first; 0: no limit."""
 
 
-O = TypeVar("O", bound=PluginOptions)
+PluginO = TypeVar("PluginO", bound=PluginOptions)
 InputO = TypeVar("InputO", bound=InputOptions)
 PollingO = TypeVar("PollingO", bound="PollingOptions")
 FilterO = TypeVar("FilterO", bound=FilterOptions)
@@ -191,7 +191,7 @@ OutputO = TypeVar("OutputO", bound=OutputOptions)
 ParserO = TypeVar("ParserO", bound="ParserOptions")
 
 
-class Plugin(Generic[O]):
+class Plugin(Generic[PluginO]):
     """Base of all. `options` is what the user wrote; `context` is the way to the agent, set before `__init__`."""
 
     name: ClassVar[str] = ""
@@ -200,7 +200,7 @@ class Plugin(Generic[O]):
     """The signals this plugin takes; it is never handed anything else."""
     context: Context
 
-    def __init__(self, options: O) -> None:
+    def __init__(self, options: PluginO) -> None:
         self.options = options
 
     async def start(self) -> None:

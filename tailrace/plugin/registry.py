@@ -9,10 +9,12 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import pkgutil
+import typing
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from tailrace.config.errors import ConfigError, did_you_mean
+from tailrace.config.options import Options
 from tailrace.plugin.base import Kind
 
 PACKAGES: dict[str, str] = {
@@ -108,3 +110,13 @@ def make(cls: type[Any], options: Any, context: Any) -> Any:
     plugin.context = context
     plugin.__init__(options)
     return plugin
+
+
+def options_class(cls: type[Any]) -> type[Any]:
+    """The `Options` class that a plugin names in its bases, as in `Filter[GrepOptions]`."""
+    for base in cls.__mro__:
+        for generic in getattr(base, "__orig_bases__", ()):
+            for argument in typing.get_args(generic):
+                if isinstance(argument, type) and issubclass(argument, Options):
+                    return argument
+    raise TypeError(f"{cls.__qualname__} names no options class, as in Filter[MyOptions]")
