@@ -58,8 +58,8 @@ class Chunk:
         "nbytes",
         "packed",
         "payload",
+        "hops",
         "receipt",
-        "route_mask",
         "tag",
         "times",
     )
@@ -87,8 +87,8 @@ class Chunk:
         self.packed: bytes | None = None
         self.payload: Any = None
         self.receipt: Any = None
-        self.route_mask: frozenset[str] | None = None
-        """Names of the outputs this chunk may go to (conditional or direct routes); None: by match."""
+        self.hops = 0
+        """How often filters have put these events into the pipeline anew."""
 
     @classmethod
     def of_lines(
@@ -195,7 +195,7 @@ class Chunk:
             None if metadata is None else [metadata[index] for index in indexes],
             max(1, self.nbytes * len(indexes) // max(1, self.count)),
         )
-        part.kind, part.receipt, part.route_mask = self.kind, self.receipt, self.route_mask
+        part.kind, part.receipt, part.hops = self.kind, self.receipt, self.hops
         return part
 
     def with_tag(self, tag: str) -> Chunk:
@@ -212,7 +212,7 @@ class Chunk:
             metadata = [deep_copy(item) for item in metadata] if deep else list(metadata)
         twin = Chunk(self.tag, list(self.times), bodies, metadata, self.nbytes)
         twin.kind, twin.payload, twin.count = self.kind, self.payload, self.count
-        twin.receipt, twin.route_mask = self.receipt, self.route_mask
+        twin.receipt, twin.hops = self.receipt, self.hops
         return twin
 
 

@@ -1,0 +1,231 @@
+"""The agent: one pipeline at work, signals, reload, and the orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tailrace import __version__
+from tailrace.config.errors import FAILED_START, InvalidConfiguration, Problems
+from tailrace.config.source import Configuration
+from tailrace.engine.build import Builder, Plan, read_service
+from tailrace.engine.metrics import MetricRegistry
+from tailrace.engine.pipeline import Pipeline
+from tailrace.engine.service import ServiceOptions
+from tailrace.plugin.log import Log, LogSink
+
+Loader = Callable[[], tuple[Configuration, Problems]]
+
+
+@dataclass(slots=True)
+class Checked:
+    """A configuration that was read and built; `plan` is None if something is wrong with it."""
+
+    plan: Plan | None
+    service: ServiceOptions | None
+    problems: Problems
+
+
+def check(
+    load: Loader, log: Log, metrics: MetricRegistry, on_stop: Callable[[int], None]
+) -> Checked:
+    """Read a configuration and make all its instances, without starting anything."""
+    configuration, problems = load()
+    service = read_service(configuration.service, problems)
+    if service is None:
+        return Checked(None, None, problems)
+    config_dir = Path(configuration.files[0]).parent if configuration.files else Path()
+    builder = Builder(configuration, service, log, problems, metrics, on_stop, config_dir)
+    plan = builder.build()
+    return Checked(None if problems.errors else plan, service, problems)
+
+
+class Agent:
+    """Runs what `load` gives, until a signal, an input, or a failure ends it."""
+
+    def __init__(self, load: Loader, sink: LogSink) -> None:
+        self._load = load
+        self._log = Log(sink)
+        self._sink = sink
+        self.metrics = MetricRegistry()
+        self.reloads = 0
+        self.exit_code = 0
+        self._stop = asyncio.Event()
+        self._reload = asyncio.Event()
+        self.pipeline: Pipeline | None = None
+        self.service: ServiceOptions | None = None
+
+    def stop(self, exit_code: int = 0) -> None:
+        """End in an orderly way. The first non-zero exit code counts."""
+        self.exit_code = self.exit_code or exit_code
+        self._stop.set()
+
+    def reload(self) -> None:
+        """Take up the configuration anew."""
+        self._reload.set()
+
+    async def run(self, checked: Checked | None = None) -> int:
+        """Run until told to end; the exit code."""
+        checked = checked or check(self._load, self._log, self.metrics, self.stop)
+        if checked.plan is None or checked.service is None:
+            report(checked.problems, self._log)
+            return exit_code_of(checked.problems)
+        report(checked.problems, self._log)
+        self._install_signals()
+        try:
+            await self._begin(checked.plan, checked.service)
+        except InvalidConfiguration as error:
+            report(error.problems, self._log)
+            return exit_code_of(error.problems)
+        while await self._wait_for_event() == "reload":
+            await self._take_up_anew()
+        await self._end()
+        return self.exit_code
+
+    async def _begin(self, plan: Plan, service: ServiceOptions) -> None:
+        pipeline = Pipeline(plan, self._log)
+        for extension in extensions(plan, service):
+            await extension(self, pipeline)
+        await pipeline.start()
+        self.pipeline, self.service = pipeline, service
+        self._log.info(
+            f"[tailrace] version={__version__}, {len(plan.inputs)} inputs, {len(plan.outputs)} outputs"
+        )
+
+    async def _wait_for_event(self) -> str:
+        waits = {
+            asyncio.ensure_future(self._stop.wait()): "stop",
+            asyncio.ensure_future(self._reload.wait()): "reload",
+        }
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        await asyncio.gather(*waits, return_exceptions=True)
+        return "stop" if self._stop.is_set() else "reload"
+
+    def _install_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_end_signal, number)
+        loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+        loop.add_signal_handler(signal.SIGCONT, self._dump)
+
+    def _on_end_signal(self, number: int) -> None:
+        if self._stop.is_set():
+            return
+        name = signal.Signals(number).name
+        grace = self.service.grace if self.service else 0
+        self._log.info(f"[engine] caught {name}, the service ends within {grace} seconds")
+        self.stop()
+
+    def _on_hangup(self) -> None:
+        self._sink.reopen()
+        if self.service is not None and self.service.hot_reload:
+            self.reload()
+        else:
+            self._log.info(
+                "[engine] caught SIGHUP; hot reload is off (hot_reload on, or -Y, turns it on)"
+            )
+
+    def _dump(self) -> None:
+        """SIGCONT: the state of everything, into the log."""
+        if self.pipeline is None:
+            return
+        for line in state_lines(self.pipeline):
+            self._log.info(f"[dump] {line}")
+
+    async def _take_up_anew(self) -> None:
+        """Replace the pipeline by what the configuration says now; the old one stays if that can't be built."""
+        self._reload.clear()
+        old, old_service = self.pipeline, self.service
+        assert old is not None
+        assert old_service is not None
+        checked = check(self._load, self._log, self.metrics, self.stop)
+        if checked.plan is None or checked.service is None:
+            report(checked.problems, self._log)
+            self._log.error("[reload] the configuration can't be used; the old pipeline goes on")
+            return
+        self._log.info("[reload] stopping the old pipeline")
+        grace = None if old_service.hot_reload_ensure_thread_safety else float(old_service.grace)
+        left = await old.stop(grace)
+        if left:
+            self._log.warn(f"[reload] {left} events of the old pipeline were not delivered")
+        await self._start_or_return(checked, old)
+        self.reloads += 1
+
+    async def _start_or_return(self, checked: Checked, old: Pipeline) -> None:
+        """Start the new pipeline; if it can't be started, start the old configuration anew."""
+        assert checked.plan is not None
+        assert checked.service is not None
+        try:
+            await self._begin(checked.plan, checked.service)
+            self._log.info("[reload] the new pipeline is at work")
+            return
+        except InvalidConfiguration as error:
+            report(error.problems, self._log)
+            self._log.error(
+                "[reload] the new pipeline can't be started; back to the old configuration"
+            )
+        configuration = old.plan.configuration
+        again = check(lambda: (configuration, Problems()), self._log, self.metrics, self.stop)
+        if again.plan is None or again.service is None:
+            self._log.error("[reload] the old configuration can't be built any more")
+            self.stop(FAILED_START)
+            return
+        await self._begin(again.plan, again.service)
+
+    async def _end(self) -> None:
+        pipeline, service = self.pipeline, self.service
+        assert pipeline is not None
+        assert service is not None
+        grace = None if service.grace < 0 else float(service.grace)
+        left = await pipeline.stop(grace)
+        for port in pipeline.outputs:
+            waiting = port.queue.left()
+            if waiting:
+                self._log.error(
+                    f"[output:{port.name}] {waiting} events could not be delivered within the grace time"
+                )
+        if not left:
+            self._log.info("[engine] everything is delivered, the end")
+
+
+Extension = Callable[[Agent, Pipeline], Any]
+
+
+def extensions(plan: Plan, service: ServiceOptions) -> list[Extension]:
+    """What stands beside the pipeline, as the configuration asks."""
+    return []
+
+
+def report(problems: Problems, log: Log) -> None:
+    """All problems into the log."""
+    for problem in problems:
+        if problem.severity == "error":
+            log.error(f"[config] {problem}")
+        else:
+            log.warn(f"[config] {problem}")
+
+
+def exit_code_of(problems: Problems) -> int:
+    """The exit code that Fluent Bit would end with: that of the first error."""
+    errors = problems.errors
+    return errors[0].exit_code if errors else 0
+
+
+def state_lines(pipeline: Pipeline) -> list[str]:
+    """The books in words."""
+    books = pipeline.books
+    lines = [
+        f"input {name}: {book.records} records, {book.bytes} bytes"
+        for name, book in books.inputs.items()
+    ]
+    lines += [
+        f"output {name}: {book.routed} routed, {book.delivered} delivered, {book.in_flight} in flight"
+        for name, book in books.outputs.items()
+    ]
+    return [*lines, *(books.check() or ["the books balance"])]

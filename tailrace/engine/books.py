@@ -1,0 +1,91 @@
+"""The books of the pipeline: where every event went, at every moment.
+
+    in + added = removed + routed + unrouted
+    per output: routed to it = delivered + dropped(reason) + rejected(reason) + in flight
+
+`Books.check` gives what does not add up; it is empty at every moment between two turns of the loop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class InputBook:
+    """Events of one input; `bytes` are raw."""
+
+    records: int = 0
+    bytes: int = 0
+    in_flight_bytes: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class FilterBook:
+    """What one filter added and took away; `emitted` it put into the pipeline anew."""
+
+    records: int = 0
+    added: int = 0
+    removed: int = 0
+    emitted: int = 0
+    failed_chunks: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class OutputBook:
+    """What became of the events routed to one output."""
+
+    routed: int = 0
+    delivered: int = 0
+    delivered_bytes: int = 0
+    in_flight: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    rejected: dict[str, int] = field(default_factory=dict)
+    retries: int = 0
+    retried_records: int = 0
+    retries_failed: int = 0
+    errors: int = 0
+
+    def drop(self, count: int, reason: str) -> None:
+        self.dropped[reason] = self.dropped.get(reason, 0) + count
+
+    def reject(self, count: int, reason: str) -> None:
+        self.rejected[reason] = self.rejected.get(reason, 0) + count
+
+    @property
+    def remainder(self) -> int:
+        """0 while the books balance."""
+        gone = self.delivered + sum(self.dropped.values()) + sum(self.rejected.values())
+        return self.routed - gone - self.in_flight
+
+
+@dataclass(slots=True)
+class Books:
+    """The books of one pipeline, by instance name."""
+
+    inputs: dict[str, InputBook] = field(default_factory=dict)
+    filters: dict[str, FilterBook] = field(default_factory=dict)
+    outputs: dict[str, OutputBook] = field(default_factory=dict)
+    passed: int = 0
+    """Events that came through all filters."""
+    unrouted: int = 0
+    """Events that no output wanted."""
+
+    def remainder(self) -> int:
+        """Events that came in and went nowhere; 0 while the books balance."""
+        came = sum(book.records for book in self.inputs.values())
+        came += sum(book.added + book.emitted for book in self.filters.values())
+        went = sum(book.removed for book in self.filters.values()) + self.passed
+        return came - went
+
+    def check(self) -> list[str]:
+        """What does not add up, in words."""
+        wrong = []
+        if self.remainder():
+            wrong.append(f"{self.remainder()} events came in and neither passed nor were removed")
+        for name, book in self.outputs.items():
+            if book.remainder:
+                wrong.append(f"output {name}: {book.remainder} routed events are unaccounted for")
+        return wrong

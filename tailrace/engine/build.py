@@ -1,0 +1,231 @@
+"""From a configuration to instances: every problem is found here, before any data flows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tailrace.config.errors import FAILED_LOAD, FAILED_START, ConfigError, Place, Problems
+from tailrace.config.source import Configuration, Entry, Section
+from tailrace.engine.context import EngineContext
+from tailrace.engine.metrics import MetricRegistry
+from tailrace.engine.service import ServiceOptions
+from tailrace.engine.services import Services
+from tailrace.plugin import registry
+from tailrace.plugin.base import Kind
+from tailrace.plugin.log import Log
+
+NOT_OPTIONS = frozenset({"name", "processors"})
+
+
+@dataclass(slots=True)
+class Instance:
+    """One configured plugin."""
+
+    kind: Kind
+    name: str
+    plugin: Any
+    context: EngineContext
+    section: Section
+    processors: list[Instance] = field(default_factory=list)
+
+    @property
+    def options(self) -> Any:
+        return self.plugin.options
+
+
+@dataclass(slots=True)
+class Plan:
+    """All instances of one pipeline, made and checked but not started."""
+
+    services: Services
+    configuration: Configuration
+    inputs: list[Instance] = field(default_factory=list)
+    filters: list[Instance] = field(default_factory=list)
+    outputs: list[Instance] = field(default_factory=list)
+    customs: list[Instance] = field(default_factory=list)
+
+    def instances(self) -> list[Instance]:
+        """Every instance, processors too."""
+        own = [*self.inputs, *self.filters, *self.outputs, *self.customs]
+        return [*own, *(processor for instance in own for processor in instance.processors)]
+
+
+def read_service(section: Section, problems: Problems) -> ServiceOptions | None:
+    """The service options; unknown keys have been warned of by the reader and are passed over here."""
+    from tailrace.config.options import option_table
+
+    known = option_table(ServiceOptions)
+    entries = latest([entry for entry in section if known.find(entry.name)])
+    found = Problems()
+    options = ServiceOptions.read(entries, found, "service")
+    for problem in found:
+        problems.add(
+            problem.what,
+            mend=problem.mend,
+            place=problem.place,
+            where="service",
+            exit_code=FAILED_LOAD,
+        )
+    return options
+
+
+def latest(entries: list[Entry]) -> list[Entry]:
+    """Of a service key given twice the last counts, but files of parsers and the like add up."""
+    lists = {"parsers_file", "plugins_file", "streams_file"}
+    last = {entry.name: entry for entry in entries}
+    return [entry for entry in entries if entry.name in lists or last[entry.name] is entry]
+
+
+class Builder:
+    """Makes the instances of one configuration and collects what is wrong."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        options: ServiceOptions,
+        log: Log,
+        problems: Problems,
+        metrics: MetricRegistry,
+        on_stop: Callable[[int], None],
+        config_dir: Path,
+    ) -> None:
+        self.configuration = configuration
+        self.problems = problems
+        self.log = log
+        self.services = Services(configuration, options, metrics, config_dir, on_stop)
+        self._numbers: dict[tuple[str, str], int] = {}
+        self._names: dict[tuple[str, str], Place] = {}
+
+    def build(self) -> Plan:
+        configuration = self.configuration
+        plan = Plan(self.services, configuration)
+        plan.inputs = self._make_all("input", configuration.inputs)
+        plan.filters = self._make_all("filter", configuration.filters)
+        plan.outputs = self._make_all("output", configuration.outputs)
+        plan.customs = self._make_all("custom", configuration.customs)
+        return plan
+
+    def _make_all(self, kind: Kind, sections: Iterable[Section]) -> list[Instance]:
+        made = (self._make(kind, section) for section in sections)
+        return [instance for instance in made if instance is not None]
+
+    def _make(self, kind: Kind, section: Section) -> Instance | None:
+        entry = section.last("name")
+        if entry is None or not isinstance(entry.value, str) or not entry.value:
+            self.problems.add(
+                f"this {kind} has no name.", mend="Add: name PLUGIN.", place=section.place
+            )
+            return None
+        try:
+            cls = registry.find(kind, entry.value)
+        except ConfigError as error:
+            self.problems.add(error.what, mend=error.mend, place=entry.place, exit_code=FAILED_LOAD)
+            return None
+        except ImportError as error:
+            self.problems.add(missing_extra(kind, entry.value, error), place=entry.place)
+            return None
+        return self._configure(kind, cls, entry.value.lower(), section)
+
+    def _configure(self, kind: Kind, cls: Any, plugin: str, section: Section) -> Instance | None:
+        number = self._numbers.get((kind, plugin), 0)
+        self._numbers[kind, plugin] = number + 1
+        unique = f"{plugin}.{number}"
+        where = f"{kind} {plugin} ({unique})"
+        options = registry.options_class(cls).read(
+            section.entries, self.problems, where, section.place, NOT_OPTIONS
+        )
+        if options is None:
+            return None
+        name = options.alias or unique
+        self._check_name(kind, name, section)
+        log = self.log.named(
+            f"{kind}:{plugin}:{name}", options.log_level, options.log_suppress_interval
+        )
+        context = EngineContext(kind, plugin, name, log, self.services)
+        instance = self._instantiate(kind, cls, name, options, context, section, where)
+        if instance is not None:
+            instance.processors = self._processors(section, name)
+        return instance
+
+    def _instantiate(
+        self,
+        kind: Kind,
+        cls: Any,
+        name: str,
+        options: Any,
+        context: Any,
+        section: Section,
+        where: str,
+    ) -> Instance | None:
+        try:
+            plugin = registry.make(cls, options, context)
+        except ConfigError as error:
+            self.problems.add(
+                error.what,
+                mend=error.mend,
+                place=self._blame(section, error.what),
+                where=where,
+                exit_code=FAILED_START,
+            )
+            return None
+        except ImportError as error:
+            self.problems.add(
+                missing_extra(kind, name, error),
+                place=section.place,
+                where=where,
+                exit_code=FAILED_START,
+            )
+            return None
+        return Instance(kind, name, plugin, context, section)
+
+    def _blame(self, section: Section, what: str) -> Place:
+        """The entry that an error speaks of (`regex: ...`), else the section."""
+        entry = section.last(what.split(":", 1)[0].strip().lower())
+        return entry.place if entry is not None else section.place
+
+    def _check_name(self, kind: Kind, name: str, section: Section) -> None:
+        taken = self._names.get((kind, name))
+        if taken is not None:
+            self.problems.add(
+                f"two {kind}s are called '{name}' (the other: {taken}).",
+                mend="Give one another alias.",
+                place=section.place,
+                severity="warning",
+            )
+        self._names[kind, name] = section.place
+
+    def _processors(self, section: Section, owner: str) -> list[Instance]:
+        made = []
+        for child in section.children:
+            if child.kind != "processor":
+                continue
+            instance = self._make_processor(child, owner)
+            if instance is not None:
+                made.append(instance)
+        return made
+
+    def _make_processor(self, section: Section, owner: str) -> Instance | None:
+        """A processor, or a filter used as one."""
+        entry = section.last("name")
+        if entry is None or not isinstance(entry.value, str):
+            self.problems.add(
+                "this processor has no name.", mend="Add: name: PLUGIN.", place=section.place
+            )
+            return None
+        word = entry.value.lower()
+        if word.replace("-", "_") in registry.names("processor") or word not in registry.names(
+            "filter"
+        ):
+            return self._make("processor", section)
+        return self._make("filter", section)
+
+
+def missing_extra(kind: str, name: str, error: ImportError) -> str:
+    """What to say when a plugin's library is not there."""
+    return (
+        f"{kind} {name} needs the Python module '{error.name}', which is not installed. "
+        f"`pip install tailrace[common]` brings what the plugins need."
+    )

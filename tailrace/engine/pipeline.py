@@ -1,0 +1,462 @@
+"""A running pipeline: inputs, filters, router, one queue per output, and the books.
+
+input ──emit──▶ processors ▶ filters ▶ router ──▶ queue of each matching output ──▶ flush ──▶ receipt
+"""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tailrace.config.errors import ConfigError, InvalidConfiguration, Problems
+from tailrace.engine.books import Books, FilterBook, InputBook, OutputBook
+from tailrace.engine.build import Instance, Plan
+from tailrace.engine.queue import HARD_LIMIT_BYTES, SOFT_LIMIT_BYTES, OutputQueue, QueueSettings
+from tailrace.engine.router import (
+    ConditionalRoute,
+    TagTable,
+    match_rule,
+    read_routes,
+    split_by_routes,
+)
+from tailrace.model import LOGS, Chunk, Receipt
+from tailrace.plugin.log import Log
+
+MOST_HOPS = 16
+"""How often filters may put an event into the pipeline anew before they are passed over."""
+RECHECK_SECONDS = 0.5
+DEFAULT_RETRY_LIMIT = 1
+
+
+@dataclass(slots=True)
+class Source:
+    """Where a chunk comes from: an input, or a filter that emits anew; `routes` are its conditional ones."""
+
+    name: str
+    routable: bool = True
+    routes: list[ConditionalRoute] = field(default_factory=list)
+
+
+Tap = Callable[[Chunk, Source], None]
+
+
+class InputPort:
+    """The pipeline's side of one input: `emit`, its book, and when it must wait."""
+
+    def __init__(self, instance: Instance, pipeline: Pipeline, book: InputBook) -> None:
+        self.instance = instance
+        self.name = instance.name
+        self.book = book
+        self.limit = instance.options.mem_buf_limit
+        self.source = Source(instance.name, instance.options.routable)
+        self.paused = False
+        self._pipeline = pipeline
+
+    async def emit(self, chunk: Chunk) -> None:
+        """Take a chunk, then wait while the pipeline is full."""
+        self._pipeline.ingest(chunk, self)
+        if self.is_full:
+            await self._wait_for_room()
+        else:
+            await asyncio.sleep(0)
+
+    @property
+    def over_limit(self) -> bool:
+        return bool(self.limit) and self.book.in_flight_bytes >= self.limit
+
+    @property
+    def is_full(self) -> bool:
+        return self.over_limit or self._pipeline.is_full
+
+    async def _wait_for_room(self) -> None:
+        if self.over_limit and not self.paused:
+            self.instance.context.log.warn("paused (mem buf overlimit)")
+        self._pause()
+        while self.is_full:
+            await self._pipeline.wait_for_room()
+        if self.paused:
+            self.paused = False
+            self.instance.plugin.resume()
+            self.instance.context.log.debug("resumed")
+
+    def _pause(self) -> None:
+        if not self.paused:
+            self.paused = True
+            self.instance.plugin.pause()
+
+
+class FilterStep:
+    """One filter in the way of a chunk, with its book. A failing filter leaves the chunk as it is."""
+
+    def __init__(self, instance: Instance, book: FilterBook) -> None:
+        self.instance = instance
+        self.book = book
+        self.handles = instance.plugin.handles
+        self._process = instance.plugin.process
+        self._failed = False
+
+    def apply(self, chunk: Chunk) -> Chunk:
+        before = chunk.count
+        self.book.records += before
+        try:
+            result: Chunk = self._process(chunk)
+        except Exception as error:
+            self._note_failure(error)
+            return chunk
+        change = result.count - before
+        if change < 0:
+            self.book.removed -= change
+        elif change > 0:
+            self.book.added += change
+        return result
+
+    def _note_failure(self, error: Exception) -> None:
+        self.book.failed_chunks += 1
+        log = self.instance.context.log
+        if self._failed:
+            log.debug(f"failed again: {error}")
+            return
+        self._failed = True
+        trace = "".join(traceback.format_exception(error))
+        log.error(f"failed unexpectedly, its events go on unchanged (told once):\n{trace}")
+
+
+class OutputPort:
+    """The pipeline's side of one output."""
+
+    def __init__(self, instance: Instance, queue: OutputQueue) -> None:
+        self.instance = instance
+        self.name = instance.name
+        self.handles = instance.plugin.handles
+        self.queue = queue
+
+
+class Pipeline:
+    """Everything between the inputs of one configuration and its outputs."""
+
+    def __init__(self, plan: Plan, log: Log) -> None:
+        self.plan = plan
+        self.log = log
+        self.books = Books()
+        self.taps: list[Tap] = []
+        """Called with each chunk that came through the filters (stream processor)."""
+        self._loop = asyncio.get_running_loop()
+        self._pending: deque[tuple[Chunk, Source]] = deque()
+        self._ingesting = False
+        self._room: asyncio.Future[None] | None = None
+        self._input_tasks: dict[asyncio.Task[None], InputPort] = {}
+        self._queue_tasks: list[asyncio.Task[None]] = []
+        self._started: list[Instance] = []
+        problems = Problems()
+        self._make_ports(problems)
+        if problems.errors:
+            raise InvalidConfiguration(problems)
+        for problem in problems:
+            log.warn(str(problem))
+
+    # Making
+
+    def _make_ports(self, problems: Problems) -> None:
+        plan = self.plan
+        self.outputs = [self._output_port(instance) for instance in plan.outputs]
+        self._outputs_by_name = {port.name: port for port in self.outputs}
+        self.inputs = [self._input_port(instance, problems) for instance in plan.inputs]
+        steps = [(instance, self._filter_step(instance)) for instance in plan.filters]
+        lonely = len(plan.outputs) == 1 and len(plan.inputs) <= 1
+        self._filters_by_tag = TagTable(
+            [
+                (rule, step)
+                for instance, step in steps
+                if (rule := match_rule(instance, False, problems))
+            ]
+        )
+        self._outputs_by_tag = TagTable(
+            [
+                (rule, port)
+                for port in self.outputs
+                if (rule := match_rule(port.instance, lonely, problems))
+            ]
+        )
+        self._steps = [step for _, step in steps]
+        self._input_steps = {
+            port.name: tuple(self._filter_step(each) for each in port.instance.processors)
+            for port in self.inputs
+        }
+
+    def _input_port(self, instance: Instance, problems: Problems) -> InputPort:
+        port = InputPort(instance, self, self.books.inputs.setdefault(instance.name, InputBook()))
+        if instance.options.routes is not None:
+            port.source.routes = read_routes(
+                instance.options.routes, instance.section, set(self._outputs_by_name), problems
+            )
+        self._let_emit(instance, port)
+        return port
+
+    def _filter_step(self, instance: Instance) -> FilterStep:
+        step = FilterStep(instance, self.books.filters.setdefault(instance.name, FilterBook()))
+        emitter = Source(f"emitter_for_{instance.name}")
+        instance.context.on_emit = lambda chunk: self._emit_again(chunk, emitter, step.book)
+        instance.context.on_drop = lambda count, reason: add_to(step.book.dropped, reason, count)
+        return step
+
+    def _let_emit(self, instance: Instance, port: InputPort) -> None:
+        instance.context.on_emit = lambda chunk: self.ingest(chunk, port)
+        instance.context.on_drop = lambda count, reason: add_to(port.book.dropped, reason, count)
+
+    def _output_port(self, instance: Instance) -> OutputPort:
+        options, service = instance.options, self.plan.services.options
+        settings = QueueSettings(
+            flush_interval=service.flush,
+            retry_base=service.scheduler_base,
+            retry_cap=service.scheduler_cap,
+            retry_limit=DEFAULT_RETRY_LIMIT if options.retry_limit == -1 else options.retry_limit,
+            workers=max(1, options.workers),
+            soft_limit=min(SOFT_LIMIT_BYTES, options.queue_limit or SOFT_LIMIT_BYTES),
+            hard_limit=options.queue_limit or HARD_LIMIT_BYTES,
+            when_full=options.queue_full,
+        )
+        book = self.books.outputs.setdefault(instance.name, OutputBook())
+        steps = [self._output_step(each) for each in instance.processors]
+        prepare = (lambda chunk: apply_steps(chunk.copy(deep=True), steps)) if steps else None
+        queue = OutputQueue(
+            instance.plugin, settings, book, instance.context.log, self._on_room, prepare
+        )
+        return OutputPort(instance, queue)
+
+    def _output_step(self, instance: Instance) -> FilterStep:
+        return FilterStep(instance, FilterBook())
+
+    # The way of a chunk
+
+    def ingest(self, chunk: Chunk, port: InputPort) -> None:
+        """Count a chunk, take it through processors and filters, and queue it at its outputs. Never waits."""
+        book = port.book
+        book.records += chunk.count
+        book.bytes += chunk.nbytes
+        book.in_flight_bytes += chunk.nbytes
+        self._hold(chunk, book)
+        for step in self._input_steps[port.name]:
+            chunk = apply_step(chunk, step)
+        self._pending.append((chunk, port.source))
+        self._work_off()
+
+    def _hold(self, chunk: Chunk, book: InputBook) -> None:
+        """Put the engine's receipt before the input's: it counts what is in flight."""
+        theirs, nbytes = chunk.receipt, chunk.nbytes
+        if theirs is not None:
+            theirs.hold()
+
+        def settle(receipt: Receipt) -> None:
+            book.in_flight_bytes -= nbytes
+            self._on_room()
+            if theirs is not None:
+                theirs.release(receipt.refused, receipt.reason)
+
+        chunk.receipt = Receipt(settle, urgent=theirs is not None and theirs.urgent)
+        chunk.receipt.hold()
+
+    def _emit_again(self, chunk: Chunk, emitter: Source, book: FilterBook) -> None:
+        """A filter puts events into the pipeline anew; they follow when the present chunk is through."""
+        book.emitted += chunk.count
+        chunk.hops += 1
+        if chunk.receipt is None:
+            chunk.receipt = Receipt()
+        chunk.receipt.hold()
+        self._pending.append((chunk, emitter))
+        self._work_off()
+
+    def _work_off(self) -> None:
+        if self._ingesting:
+            return
+        self._ingesting = True
+        try:
+            while self._pending:
+                self._pass_on(*self._pending.popleft())
+        finally:
+            self._ingesting = False
+
+    def _pass_on(self, chunk: Chunk, source: Source) -> None:
+        """Filters, taps, outputs; then the share that was held for the way ends."""
+        receipt = chunk.receipt
+        if chunk.hops <= MOST_HOPS:
+            for step in self._filters_by_tag.find(chunk.tag):
+                if not chunk.count:
+                    break
+                chunk = apply_step(chunk, step)
+        else:
+            self.log.error(
+                f"filters emit events of tag '{chunk.tag}' again and again; they pass the filters now"
+            )
+        if chunk.count:
+            self.books.passed += chunk.count
+            for tap in self.taps:
+                tap(chunk, source)
+            self._route(chunk, source, receipt)
+        receipt.release()
+
+    def _route(self, chunk: Chunk, source: Source, receipt: Receipt) -> None:
+        if source.routes and chunk.kind is LOGS:
+            for part, names in split_by_routes(chunk, source.routes):
+                targets = tuple(self._outputs_by_name[name] for name in names)
+                self._queue(part, targets or self._targets(part.tag, source), source, receipt)
+        else:
+            self._queue(chunk, self._targets(chunk.tag, source), source, receipt)
+
+    def _targets(self, tag: str, source: Source) -> tuple[OutputPort, ...]:
+        return self._outputs_by_tag.find(tag) if source.routable else ()
+
+    def _queue(
+        self, chunk: Chunk, targets: tuple[OutputPort, ...], source: Source, receipt: Receipt
+    ) -> None:
+        wanted = False
+        for target in targets:
+            if chunk.kind in target.handles:
+                wanted = True
+                target.queue.put(chunk, receipt, source.name)
+        if not wanted:
+            self.books.unrouted += chunk.count
+
+    # Flow control
+
+    @property
+    def is_full(self) -> bool:
+        return any(port.queue.is_full for port in self.outputs)
+
+    def _on_room(self) -> None:
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+
+    async def wait_for_room(self) -> None:
+        """Until something has left a queue, or a little while (a queue may count as stuck by then)."""
+        if self._room is None or self._room.done():
+            self._room = self._loop.create_future()
+        await asyncio.wait({self._room}, timeout=RECHECK_SECONDS)
+
+    # Life
+
+    async def start(self) -> None:
+        """Start outputs, filters, then inputs; `InvalidConfiguration` if one can't."""
+        plan = self.plan
+        plan.services.running = True
+        order = [*plan.outputs, *plan.filters, *plan.customs]
+        processors = [each for owner in (*plan.inputs, *plan.outputs) for each in owner.processors]
+        for instance in (*processors, *order, *plan.inputs):
+            await self._start_one(instance)
+        for instance in self._started:
+            instance.context.begin()
+        for port in self.outputs:
+            self._queue_tasks.append(self._loop.create_task(port.queue.run(), name=port.name))
+        for input_port in self.inputs:
+            task = self._loop.create_task(self._run_input(input_port), name=input_port.name)
+            self._input_tasks[task] = input_port
+
+    async def _start_one(self, instance: Instance) -> None:
+        self._started.append(instance)
+        try:
+            await instance.plugin.start()
+        except (ConfigError, OSError) as error:
+            problems = Problems()
+            what, mend = (
+                (error.what, error.mend) if isinstance(error, ConfigError) else (str(error), "")
+            )
+            problems.add(
+                what,
+                mend=mend,
+                place=instance.section.place,
+                where=f"{instance.kind} {instance.context.plugin} ({instance.name})",
+                exit_code=255,
+            )
+            await self.close()
+            raise InvalidConfiguration(problems) from error
+
+    async def _run_input(self, port: InputPort) -> None:
+        """Run one input; when it fails, say so and start it anew after a while."""
+        wait = 1.0
+        while True:
+            try:
+                await port.instance.plugin.run(port.emit)
+                return
+            except Exception as error:
+                trace = "".join(traceback.format_exception(error))
+                port.instance.context.log.error(
+                    f"stopped unexpectedly, starts again in {wait:.0f} s:\n{trace}"
+                )
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, 60.0)
+
+    async def stop(self, grace: float | None) -> int:
+        """Stop reading, flush within `grace` seconds (None: as long as it takes); events that are left."""
+        await self._stop_inputs()
+        for step in self._steps:
+            self._drain_filter(step)
+        for port in self.outputs:
+            port.queue.drain()
+        await self._wait_until_empty(grace)
+        left = sum(port.queue.left() for port in self.outputs)
+        await self.close()
+        return left
+
+    async def _stop_inputs(self) -> None:
+        tasks = list(self._input_tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._input_tasks.clear()
+
+    def _drain_filter(self, step: FilterStep) -> None:
+        drain = getattr(step.instance.plugin, "drain", None)
+        if drain is None:
+            return
+        for chunk in drain():
+            step.instance.context.emit(chunk)
+
+    async def _wait_until_empty(self, grace: float | None) -> None:
+        end = None if grace is None else self._loop.time() + grace
+        while not all(port.queue.is_empty for port in self.outputs):
+            if end is not None and self._loop.time() >= end:
+                return
+            if self._room is None or self._room.done():
+                self._room = self._loop.create_future()
+            await asyncio.wait({self._room}, timeout=0.05)
+
+    async def close(self) -> None:
+        """End all tasks, then stop every instance that was started. Safe twice."""
+        await self._stop_inputs()
+        for task in self._queue_tasks:
+            task.cancel()
+        await asyncio.gather(*self._queue_tasks, return_exceptions=True)
+        self._queue_tasks.clear()
+        for instance in reversed(self._started):
+            await self._stop_one(instance)
+        self._started.clear()
+        self.plan.services.running = False
+
+    async def _stop_one(self, instance: Instance) -> None:
+        await instance.context.close()
+        try:
+            await instance.plugin.stop()
+        except Exception as error:
+            instance.context.log.error(f"did not stop well: {type(error).__name__}: {error}")
+
+
+def apply_step(chunk: Chunk, step: FilterStep) -> Chunk:
+    """One processor, if there is something for it; the receipt stays with the chunk."""
+    if not chunk.count or chunk.kind not in step.handles:
+        return chunk
+    receipt = chunk.receipt
+    result = step.apply(chunk)
+    result.receipt = receipt
+    return result
+
+
+def apply_steps(chunk: Chunk, steps: list[FilterStep]) -> Chunk:
+    for step in steps:
+        chunk = apply_step(chunk, step)
+    return chunk
+
+
+def add_to(counts: dict[str, int], key: str, amount: int) -> None:
+    counts[key] = counts.get(key, 0) + amount

@@ -1,0 +1,145 @@
+"""Which filters and outputs a chunk goes to: decided once per tag and configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tailrace.config.errors import ConfigError, Problems
+from tailrace.config.source import Section
+from tailrace.engine.build import Instance
+from tailrace.model import Chunk
+from tailrace.model.condition import Condition, ConditionError
+from tailrace.model.regex import RegexError
+from tailrace.model.tag import matcher
+
+CACHED_TAGS = 10_000
+
+
+class TagTable:
+    """Instances by tag, with a bounded memory of what was found."""
+
+    def __init__(self, rules: list[tuple[Callable[[str], bool], Any]]) -> None:
+        self._rules = rules
+        self._known: dict[str, tuple[Any, ...]] = {}
+
+    def find(self, tag: str) -> tuple[Any, ...]:
+        found = self._known.get(tag)
+        if found is None:
+            found = tuple(target for matches, target in self._rules if matches(tag))
+            if len(self._known) >= CACHED_TAGS:
+                self._known.clear()
+            self._known[tag] = found
+        return found
+
+
+def match_rule(
+    instance: Instance, only_one: bool, problems: Problems
+) -> Callable[[str], bool] | None:
+    """The test of a tag by an instance's match options; None if it takes nothing.
+
+    One input and one output without match means everything.
+    """
+    options = instance.options
+    if not options.match and not options.match_regex:
+        return matcher("*", None) if only_one else None
+    try:
+        return matcher(options.match or None, options.match_regex or None)
+    except (RegexError, ConfigError) as error:
+        entry = instance.section.last("match_regex") or instance.section.last("match")
+        problems.add(
+            f"match_regex: {error}",
+            place=entry.place if entry else instance.section.place,
+            where=instance.name,
+        )
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionalRoute:
+    """Where events of one input go for which a condition holds; `condition` None: all that is left."""
+
+    name: str
+    condition: Condition | None
+    outputs: tuple[str, ...]
+    signal: str = "logs"
+    per_record: bool = True
+
+
+def read_routes(
+    value: Any, section: Section, outputs: set[str], problems: Problems
+) -> list[ConditionalRoute]:
+    """The `routes` of a YAML input. A route to an output that is not there is left out with a warning."""
+    place = (section.last("routes") or section).place
+    if not isinstance(value, dict):
+        problems.add(
+            "routes: a map of signals is expected.",
+            mend="As: routes: {logs: [{to: {outputs: [a]}}]}.",
+            place=place,
+        )
+        return []
+    routes = []
+    for signal, items in value.items():
+        for item in items if isinstance(items, list) else []:
+            route = read_route(signal, item, outputs, problems, place)
+            if route is not None:
+                routes.append(route)
+    return routes
+
+
+def read_route(
+    signal: str, item: Any, outputs: set[str], problems: Problems, place: Any
+) -> ConditionalRoute | None:
+    if not isinstance(item, dict):
+        problems.add(
+            f"routes: {item!r} is no route.", mend="Give name, condition and to.", place=place
+        )
+        return None
+    name = str(item.get("name", ""))
+    targets = (item.get("to") or {}).get("outputs") or []
+    names = [str(target.get("name") if isinstance(target, dict) else target) for target in targets]
+    known = tuple(each for each in names if each in outputs)
+    for each in names:
+        if each not in outputs:
+            problems.add(
+                f"route '{name}': there is no output '{each}'.",
+                mend=f"Outputs are: {', '.join(sorted(outputs))}.",
+                place=place,
+                severity="warning",
+            )
+    if not known:
+        return None
+    rule = item.get("condition")
+    if rule is None or str((rule or {}).get("default", "")).lower() in ("true", "yes", "on"):
+        return ConditionalRoute(name, None, known, signal)
+    try:
+        condition = Condition.parse(rule)
+    except ConditionError as error:
+        problems.add(f"route '{name}': {error}", place=place)
+        return None
+    return ConditionalRoute(name, condition, known, signal)
+
+
+def split_by_routes(
+    chunk: Chunk, routes: list[ConditionalRoute]
+) -> list[tuple[Chunk, tuple[str, ...]]]:
+    """Parts of a chunk with the outputs each goes to: the first route whose condition holds takes an event.
+
+    Compat: Fluent Bit replaces the tag by the route's name, which hides where events came from; here
+    the tag stays.
+    """
+    chosen: list[int | None] = [None] * chunk.count
+    for number, route in enumerate(routes):
+        if route.condition is None:
+            holds: list[bool] = [True] * chunk.count
+        else:
+            holds = route.condition.mask(chunk.bodies, chunk.metadata)
+        for index, holding in enumerate(holds):
+            if holding and chosen[index] is None:
+                chosen[index] = number
+    parts = chunk.split(chosen)
+    return [
+        (part, routes[number].outputs if number is not None else ())
+        for number, part in parts.items()
+    ]

@@ -1,0 +1,100 @@
+"""What all instances of one pipeline share: parsers, service options, metrics, the way to end the agent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tailrace.config.errors import ConfigError, Problems, did_you_mean
+from tailrace.config.options import option_table
+from tailrace.config.source import Configuration, Section
+from tailrace.engine.metrics import MetricRegistry
+from tailrace.engine.service import ServiceOptions
+from tailrace.plugin.base import Parser
+
+
+class Services:
+    """Made once per pipeline; parsers are compiled when first asked for."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        options: ServiceOptions,
+        metrics: MetricRegistry,
+        config_dir: Path,
+        on_stop: Callable[[int], None],
+    ) -> None:
+        self.options = options
+        self.metrics = metrics
+        self.config_dir = config_dir
+        self.running = False
+        self._on_stop = on_stop
+        self._upstreams = configuration.upstreams
+        self._parser_sections = sections_by_name(configuration.parsers)
+        self._multiline_sections = sections_by_name(configuration.multiline_parsers)
+        self._parsers: dict[str, Parser[Any]] = {}
+        self._multiline: dict[str, Any] = {}
+
+    def service(self, name: str) -> Any:
+        """The value of a service option by the name users write."""
+        spec = option_table(ServiceOptions).by_name[name]
+        return getattr(self.options, spec.attribute)
+
+    def stop_agent(self, exit_code: int) -> None:
+        self._on_stop(exit_code)
+
+    def parser(self, name: str) -> Parser[Any]:
+        found = self._parsers.get(name)
+        if found is None:
+            from tailrace.plugin.parsing import make_parser
+
+            section = self._section(self._parser_sections, name, "parser")
+            problems = Problems()
+            made = make_parser(section, problems)
+            if made is None:
+                raise ConfigError(f"parser '{name}' can't be used: {problems.found[0]}")
+            found = self._parsers[name] = made
+        return found
+
+    def multiline_parser(self, name: str) -> Any:
+        found = self._multiline.get(name)
+        if found is None:
+            from tailrace.plugin.multiline import built_in, make_rules
+
+            found = built_in(name)
+            if found is None:
+                section = self._section(self._multiline_sections, name, "multiline parser")
+                problems = Problems()
+                found = make_rules(section, problems)
+                if found is None:
+                    raise ConfigError(
+                        f"multiline parser '{name}' can't be used: {problems.found[0]}"
+                    )
+            self._multiline[name] = found
+        return found
+
+    def _section(self, sections: dict[str, Section], name: str, kind: str) -> Section:
+        if name not in sections:
+            mend = did_you_mean(name, sections) or "Define it, or name its file with parsers_file."
+            raise ConfigError(f"there is no {kind} '{name}'.", mend)
+        return sections[name]
+
+    def upstream(self, path: str) -> list[Section]:
+        from tailrace.config.load import read_upstream
+
+        named = [section for section in self._upstreams if section.text("name") == path]
+        if named:
+            return named
+        sections, problems = read_upstream(self.config_dir / path)
+        if problems.errors:
+            raise ConfigError(str(problems.errors[0]))
+        return sections
+
+
+def sections_by_name(sections: list[Section]) -> dict[str, Section]:
+    """Of sections with one name the first counts, as in Fluent Bit."""
+    found: dict[str, Section] = {}
+    for section in sections:
+        found.setdefault(section.text("name"), section)
+    return found
