@@ -7,7 +7,6 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tailrace import __version__
 from tailrace.config.errors import FAILED_START, InvalidConfiguration, Problems
@@ -88,8 +87,7 @@ class Agent:
 
     async def _begin(self, plan: Plan, service: ServiceOptions) -> None:
         pipeline = Pipeline(plan, self._log)
-        for extension in extensions(plan, service):
-            await extension(self, pipeline)
+        add_streams(pipeline, plan, self._log)
         await pipeline.start()
         self.pipeline, self.service = pipeline, service
         self._log.info(
@@ -194,12 +192,18 @@ class Agent:
             self._log.info("[engine] everything is delivered, the end")
 
 
-Extension = Callable[[Agent, Pipeline], Any]
+def add_streams(pipeline: Pipeline, plan: Plan, log: Log) -> None:
+    """Set the stream processor's tasks to work, if there are any."""
+    sections = plan.configuration.stream_tasks
+    if not sections:
+        return
+    from tailrace.engine.streams import StreamProcessor, make_tasks
 
-
-def extensions(plan: Plan, service: ServiceOptions) -> list[Extension]:
-    """What stands beside the pipeline, as the configuration asks."""
-    return []
+    convert = plan.services.options.sp_convert_from_str_to_num
+    streams = StreamProcessor(make_tasks(sections, convert, log), pipeline.inject)
+    pipeline.taps.append(lambda chunk, source: streams.watch(chunk, source.name))
+    pipeline.on_close.append(streams.stop)
+    streams.start()
 
 
 def report(problems: Problems, log: Log) -> None:

@@ -143,6 +143,8 @@ class Pipeline:
         self.books = Books()
         self.taps: list[Tap] = []
         """Called with each chunk that came through the filters (stream processor)."""
+        self.on_close: list[Callable[[], None]] = []
+        """Called when the pipeline closes."""
         self._loop = asyncio.get_running_loop()
         self._pending: deque[tuple[Chunk, Source]] = deque()
         self._ingesting = False
@@ -268,6 +270,18 @@ class Pipeline:
         self._pending.append((chunk, emitter))
         self._work_off()
 
+    def inject(self, chunk: Chunk, name: str) -> None:
+        """Take events that something beside the inputs made, under a source's name (stream processor)."""
+        book = self.books.inputs.setdefault(name, InputBook())
+        book.records += chunk.count
+        book.bytes += chunk.nbytes
+        chunk.hops += 1
+        if chunk.receipt is None:
+            chunk.receipt = Receipt()
+        chunk.receipt.hold()
+        self._pending.append((chunk, Source(name)))
+        self._work_off()
+
     def _work_off(self) -> None:
         if self._ingesting:
             return
@@ -292,8 +306,9 @@ class Pipeline:
             )
         if chunk.count:
             self.books.passed += chunk.count
-            for tap in self.taps:
-                tap(chunk, source)
+            if chunk.hops <= MOST_HOPS:
+                for tap in self.taps:
+                    tap(chunk, source)
             self._route(chunk, source, receipt)
         receipt.release()
 
@@ -425,6 +440,9 @@ class Pipeline:
     async def close(self) -> None:
         """End all tasks, then stop every instance that was started. Safe twice."""
         await self._stop_inputs()
+        for call in self.on_close:
+            call()
+        self.on_close.clear()
         for task in self._queue_tasks:
             task.cancel()
         await asyncio.gather(*self._queue_tasks, return_exceptions=True)

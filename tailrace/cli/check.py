@@ -1,0 +1,140 @@
+"""`tailrace check FILE`: find what is wrong with a configuration before any data flows, and state the guarantee of each route.
+
+Exit codes: 0 nothing wrong; 1 errors; 2 warnings, with `--deny-warnings`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from typing import Any
+
+from tailrace.config.errors import Problem, Problems
+from tailrace.config.load import load
+from tailrace.engine.agent import Checked, check
+from tailrace.engine.build import Instance, Plan
+from tailrace.engine.metrics import MetricRegistry
+from tailrace.engine.router import match_rule
+from tailrace.plugin.log import Level, Log, LogSink
+
+RETAGGING = ("rewrite_tag", "multiline", "lua")
+
+
+def run(argv: list[str]) -> int:
+    parser = argparse.ArgumentParser("tailrace check", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("file", help="a configuration, classic or YAML")
+    parser.add_argument("--format", choices=("text", "json"), default="text")
+    parser.add_argument(
+        "--deny-warnings", action="store_true", help="end with 2 if there are warnings"
+    )
+    arguments = parser.parse_args(argv)
+    checked = check(
+        lambda: load(arguments.file, None, os.environ),
+        Log(LogSink(Level.OFF)),
+        MetricRegistry(),
+        lambda code: None,
+    )
+    routes = look_at_routes(checked) if checked.plan else []
+    show = show_json if arguments.format == "json" else show_text
+    show(arguments.file, checked.problems, routes)
+    if checked.problems.errors:
+        return 1
+    return 2 if checked.problems and arguments.deny_warnings else 0
+
+
+def look_at_routes(checked: Checked) -> list[dict[str, str]]:
+    """Each input's way to each output with its guarantee; adds warnings for ways that lead nowhere."""
+    plan = checked.plan
+    assert plan is not None
+    problems = checked.problems
+    lonely = len(plan.outputs) == 1 and len(plan.inputs) <= 1
+    rules = [(output, match_rule(output, lonely, problems)) for output in plan.outputs]
+    retags = any(instance.context.plugin in RETAGGING for instance in plan.filters)
+    routes = []
+    matched: set[str] = set()
+    for source in plan.inputs:
+        tag = source.options.tag or source.name
+        goes_to = [output for output, rule in rules if rule is not None and rule(tag)]
+        matched |= {output.name for output in goes_to}
+        if source.options.routes is not None:
+            continue
+        if not goes_to and not retags and plan.outputs:
+            problems.add(
+                f"no output takes events of tag '{tag}'.",
+                mend="Give an output a `match` that fits.",
+                place=source.section.place,
+                where=f"input {source.name}",
+                severity="warning",
+            )
+        routes += [
+            {"input": source.name, "tag": tag, "output": output.name, **guarantee(source, output)}
+            for output in goes_to
+        ]
+    warn_of_idle_outputs(plan, matched, retags, problems)
+    return routes
+
+
+def warn_of_idle_outputs(plan: Plan, matched: set[str], retags: bool, problems: Problems) -> None:
+    has_routes = any(source.options.routes is not None for source in plan.inputs)
+    if retags or has_routes or not plan.inputs:
+        return
+    for output in plan.outputs:
+        if output.name not in matched:
+            problems.add(
+                f"match '{output.options.match or output.options.match_regex}' fits no input's tag.",
+                mend="Tags are: " + ", ".join(s.options.tag or s.name for s in plan.inputs) + ".",
+                place=output.section.place,
+                where=f"output {output.name}",
+                severity="warning",
+            )
+
+
+def guarantee(source: Instance, output: Instance) -> dict[str, str]:
+    """What is promised for events on this way, and why."""
+    options = output.options
+    if options.retry_limit is not None:
+        limit = 1 if options.retry_limit == -1 else options.retry_limit
+        end = f"given up, counted, after {limit} retries (retry_limit)"
+    elif options.queue_full != "block":
+        end = f"a full queue drops ({options.queue_full})"
+    else:
+        end = "retried until delivered"
+    if source.plugin.replays:
+        return {
+            "guarantee": "at-least-once",
+            "why": f"the input repeats what was not settled; {end}",
+        }
+    return {"guarantee": "best-effort", "why": f"the input can't repeat what a crash loses; {end}"}
+
+
+def show_text(file: str, problems: Problems, routes: list[dict[str, str]]) -> None:
+    for problem in problems:
+        print(f"{problem.severity}: {problem}")
+    for route in routes:
+        print(f"route: {route['input']} -> {route['output']}: {route['guarantee']}; {route['why']}")
+    errors = len(problems.errors)
+    warnings = len(problems.found) - errors
+    print(f"{file}: {errors} errors, {warnings} warnings")
+
+
+def show_json(file: str, problems: Problems, routes: list[dict[str, str]]) -> None:
+    document = {
+        "file": file,
+        "problems": [as_json(problem) for problem in problems],
+        "routes": routes,
+    }
+    print(json.dumps(document, indent=2))
+
+
+def as_json(problem: Problem) -> dict[str, Any]:
+    place = problem.place
+    return {
+        "severity": problem.severity,
+        "message": problem.what,
+        "mend": problem.mend,
+        "where": problem.where,
+        "file": place.file if place else None,
+        "line": place.line if place else None,
+        "column": place.column if place else None,
+    }

@@ -1,0 +1,51 @@
+"""The `tailrace` command: runs a pipeline as Fluent Bit's command line does, or one of our own subcommands."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+SUBCOMMANDS = ("check", "convert", "docs", "new", "plugins", "schema")
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(argv: list[str]) -> int:
+    """Do what the arguments say; the exit code."""
+    if argv and argv[0] in ("-V", "--version"):
+        return print_version()
+    if argv and argv[0] in SUBCOMMANDS:
+        from importlib import import_module
+
+        return int(import_module(f"tailrace.cli.{argv[0]}").run(argv[1:]))
+    from tailrace.cli.run import run as run_agent
+
+    return run_agent(argv)
+
+
+def print_version() -> int:
+    from tailrace import __version__
+
+    print(f"Tailrace v{__version__}\ncompatible with Fluent Bit v5.1.1")
+    return 0
+
+
+def tune_allocator() -> None:
+    """Keep freed memory instead of giving it back and faulting it in again (glibc only).
+
+    Parsing with regular expressions took 40 % more CPU without it (bench: apache_file).
+    """
+    if not sys.platform.startswith("linux") or "MALLOC_TRIM_THRESHOLD_" in os.environ:
+        return
+    import ctypes
+
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except AttributeError:  # another C library
+        return
+    trim_threshold, mmap_threshold = -1, -3
+    mallopt(trim_threshold, 64 << 20)
+    mallopt(mmap_threshold, 64 << 20)

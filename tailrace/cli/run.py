@@ -1,0 +1,167 @@
+"""Run a pipeline: the command line of Fluent Bit, unchanged."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from tailrace.cli.main import print_version, tune_allocator
+from tailrace.config.arguments import Arguments, ArgumentsError, parse
+from tailrace.config.errors import Problems
+from tailrace.config.load import load
+from tailrace.config.source import Configuration
+from tailrace.engine.agent import Agent, check, report
+from tailrace.engine.metrics import MetricRegistry
+from tailrace.plugin.log import LEVELS, Level, Log, LogSink
+
+
+def run(argv: list[str]) -> int:
+    """The exit code of a run with these arguments (without the program's name)."""
+    try:
+        arguments = parse(argv)
+    except ArgumentsError as error:
+        print(f"tailrace: {error}", file=sys.stderr)
+        return 1
+    if arguments.version:
+        return print_version()
+    if arguments.help:
+        from tailrace.cli.help import show_help
+
+        return show_help(arguments.help_plugin)
+    if arguments.json_schema:
+        from tailrace.cli.schema import show_plugin_schema
+
+        return show_plugin_schema()
+    if arguments.workdir:
+        os.chdir(arguments.workdir)
+    return run_pipeline(arguments)
+
+
+def run_pipeline(arguments: Arguments) -> int:
+    """Load, check, and unless it is a dry run start."""
+
+    def loader() -> tuple[Configuration, Problems]:
+        return load(arguments.config, arguments, os.environ)
+
+    configuration, problems = loader()
+    sink = open_log(configuration, arguments)
+    first = [(configuration, problems)]
+
+    def load_once_then_again() -> tuple[Configuration, Problems]:
+        return first.pop() if first else loader()
+
+    if arguments.dry_run:
+        return dry_run(load_once_then_again, sink)
+    if arguments.daemon or is_on(configuration, "daemon"):
+        go_to_background()
+    if arguments.supervisor:
+        return supervise(lambda: start(load_once_then_again, sink), Log(sink))
+    return start(load_once_then_again, sink)
+
+
+def is_on(configuration: Configuration, name: str) -> bool:
+    return configuration.service.text(name).lower() in ("on", "true", "yes")
+
+
+def open_log(configuration: Configuration, arguments: Arguments) -> LogSink:
+    """The log as the configuration wants it; what is wrong with that is found again by the check."""
+    level = LEVELS.get(configuration.service.text("log_level", "info").lower(), Level.INFO)
+    path = configuration.service.text("log_file")
+    try:
+        return LogSink(level, path)
+    except OSError as error:
+        sink = LogSink(level)
+        sink.write(
+            "error", f"log_file '{path}' can't be written: {error.strerror}; the log goes here"
+        )
+        return sink
+
+
+def dry_run(loader: Callable[[], tuple[Configuration, Problems]], sink: LogSink) -> int:
+    """Read and build everything, start nothing. Any error ends with 1."""
+    log = Log(sink)
+    checked = check(loader, log, MetricRegistry(), lambda code: None)
+    report(checked.problems, log)
+    if checked.problems.errors:
+        return 1
+    print("configuration test is successful", file=sys.stderr)
+    return 0
+
+
+def start(loader: Callable[[], tuple[Configuration, Problems]], sink: LogSink) -> int:
+    """Run the agent on an event loop until it ends."""
+    tune_allocator()
+
+    async def life() -> int:
+        return await Agent(loader, sink).run()
+
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(life())
+    return int(uvloop.run(life()))
+
+
+def go_to_background() -> None:
+    """Leave the terminal: fork twice, with standard streams on /dev/null."""
+    if os.fork():
+        os._exit(0)
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+    null = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(null, stream)
+
+
+RESTART_SECONDS = (1, 2, 5, 10, 30)
+
+
+def supervise(body: Callable[[], int], log: Log) -> int:
+    """Run `body` in a child process, again whenever it dies by a signal or with an error that came late.
+
+    SIGTERM, SIGINT and SIGHUP are passed on. A child that ends with 0, or fails before it has run for a
+    few seconds, ends the supervisor with its exit code.
+    """
+    import time
+
+    crashes = 0
+    while True:
+        began = time.monotonic()
+        child = os.fork()
+        if not child:
+            os._exit(body())
+        status = wait_for(child)
+        code = os.waitstatus_to_exitcode(status)
+        lived = time.monotonic() - began
+        if code == 0 or (code > 0 and lived < RESTART_SECONDS[0]):
+            return code
+        if code < 0 and -code in (signal.SIGTERM, signal.SIGINT):
+            return 128 - code
+        wait = RESTART_SECONDS[min(crashes, len(RESTART_SECONDS) - 1)]
+        crashes = 0 if lived > 60 else crashes + 1
+        log.error(f"[supervisor] the agent ended ({describe(code)}); it starts again in {wait} s")
+        time.sleep(wait)  # noqa: TID251  # the supervisor has no event loop
+
+
+def describe(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+
+
+def wait_for(child: int) -> int:
+    """The status of a child, passing signals on to it meanwhile."""
+
+    def pass_on(number: int, frame: Any) -> None:
+        os.kill(child, number)
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, pass_on)
+    while True:
+        try:
+            return os.waitpid(child, 0)[1]
+        except InterruptedError:
+            continue

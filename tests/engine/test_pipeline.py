@@ -1,0 +1,248 @@
+"""The pipeline keeps its books: random pipelines, random failures, nothing unaccounted for."""
+
+import asyncio
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tailrace.config.errors import Place, Problems
+from tailrace.config.source import Configuration, Entry, Section
+from tailrace.engine.build import Builder
+from tailrace.engine.metrics import MetricRegistry
+from tailrace.engine.pipeline import Pipeline
+from tailrace.engine.service import ServiceOptions
+from tailrace.model import Chunk, Receipt
+from tailrace.plugin import (
+    Filter,
+    FilterOptions,
+    Input,
+    InputOptions,
+    Output,
+    OutputOptions,
+    Reject,
+    Retry,
+    filter_plugin,
+    input_plugin,
+    output_plugin,
+)
+from tailrace.plugin.log import Log
+from tailrace.testing import ListSink
+
+
+class CountOptions(InputOptions):
+    chunks: int = 5
+    """How many chunks to emit."""
+
+
+@input_plugin("test_source")
+class CountingSource(Input[CountOptions]):
+    """Emits chunks of ten numbered events and notes which were settled."""
+
+    async def run(self, emit):
+        self.settled = []
+        for number in range(self.options.chunks):
+            bodies = [{"n": number * 10 + index} for index in range(10)]
+            chunk = Chunk(f"{self.tag}.{number % 3}", [0] * 10, bodies)
+            chunk.receipt = Receipt(lambda receipt, number=number: self.settled.append(number))
+            await emit(chunk)
+
+
+class SeedOptions(FilterOptions):
+    seed: int = 0
+    """Of its random choices."""
+
+
+@filter_plugin("test_shuffle")
+class ShufflingFilter(Filter[SeedOptions]):
+    """Drops some events, doubles some, emits some anew under another tag, fails now and then."""
+
+    def __init__(self, options):
+        super().__init__(options)
+        self.random = random.Random(options.seed)
+
+    def process(self, chunk):
+        choice = self.random.random
+        if choice() < 0.1:
+            raise RuntimeError("a bug")
+        if choice() < 0.3 and not chunk.tag.startswith("again"):
+            parts = chunk.split([choice() < 0.5 for _ in chunk.bodies])
+            if True in parts and len(parts) == 2:
+                self.context.emit(parts[True].with_tag("again"))
+                return parts[False]
+        chunk = chunk.select([choice() < 0.9 for _ in chunk.bodies])
+        if choice() < 0.2 and chunk.count:
+            chunk.times = chunk.times + chunk.times[:1]
+            chunk.bodies = chunk.bodies + [dict(chunk.bodies[0])]
+        return chunk
+
+
+class FailingOptions(OutputOptions):
+    seed: int = 0
+    """Of its random choices."""
+
+    failing: float = 0.0
+    """How often it fails."""
+
+
+@output_plugin("test_sink")
+class FailingSink(Output[FailingOptions]):
+    """Takes, refuses or asks for a retry, at random."""
+
+    def __init__(self, options):
+        super().__init__(options)
+        self.random = random.Random(options.seed)
+        self.taken = []
+
+    async def flush(self, chunk):
+        await asyncio.sleep(0)
+        if self.random.random() < self.options.failing:
+            raise self.random.choice([Retry("busy"), Reject("refused"), ValueError("a bug")])
+        self.taken += [body["n"] for body in chunk.bodies]
+
+
+def section(kind, **values):
+    place = Place("test", 1)
+    return Section(
+        kind,
+        place,
+        [
+            Entry(key.rstrip("_").replace("__", "."), str(value), place)
+            for key, value in values.items()
+        ],
+    )
+
+
+def configuration(inputs, filters, outputs):
+    made = Configuration(Section("service", Place("test")))
+    made.inputs = [section("input", **values) for values in inputs]
+    made.filters = [section("filter", **values) for values in filters]
+    made.outputs = [section("output", **values) for values in outputs]
+    return made
+
+
+def build(made, **service):
+    sink, problems = ListSink(), Problems()
+    options = ServiceOptions(
+        **{"flush": 0.001, "scheduler_base": 0.001, "scheduler_cap": 0.002, **service}
+    )
+    builder = Builder(
+        made, options, Log(sink), problems, MetricRegistry(), lambda code: None, Path()
+    )
+    plan = builder.build()
+    return plan, problems, sink
+
+
+async def run_until_done(pipeline, expected_chunks):
+    await pipeline.start()
+    sources = [port.instance.plugin for port in pipeline.inputs]
+    async with asyncio.timeout(20):
+        while (
+            sum(len(source.settled) for source in sources if hasattr(source, "settled"))
+            < expected_chunks
+        ):
+            assert pipeline.books.check() == []
+            await asyncio.sleep(0.001)
+    left = await pipeline.stop(5)
+    return left
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    inputs=st.integers(1, 2),
+    filters=st.integers(0, 3),
+    outputs=st.lists(st.sampled_from([0.0, 0.3, 1.0]), min_size=1, max_size=3),
+    workers=st.integers(0, 3),
+)
+def test_the_books_balance_at_every_moment(seed, inputs, filters, outputs, workers):
+    async def scenario():
+        made = configuration(
+            [{"name": "test_source", "tag": f"in{n}"} for n in range(inputs)],
+            [{"name": "test_shuffle", "match": "*", "seed": seed + n} for n in range(filters)],
+            [
+                {
+                    "name": "test_sink",
+                    "match": "*",
+                    "failing": share,
+                    "seed": seed + n,
+                    "workers": workers,
+                }
+                for n, share in enumerate(outputs)
+            ],
+        )
+        plan, problems, sink = build(made)
+        assert not problems.errors
+        pipeline = Pipeline(plan, Log(sink))
+        left = await run_until_done(pipeline, expected_chunks=5 * inputs)
+        assert left == 0
+        assert pipeline.books.check() == []
+        for port in pipeline.outputs:
+            book = pipeline.books.outputs[port.name]
+            assert book.delivered == len(port.instance.plugin.taken)
+
+    asyncio.run(scenario())
+
+
+def test_a_dead_output_never_holds_up_a_healthy_one():
+    async def scenario():
+        made = configuration(
+            [{"name": "test_source", "tag": "t", "chunks": 200}],
+            [],
+            [
+                {"name": "test_sink", "match": "*", "failing": 0.0},
+                {"name": "test_dead", "match": "*", "retry_limit": "no_limits"},
+            ],
+        )
+        plan, problems, sink = build(made)
+        assert not problems.errors
+        pipeline = Pipeline(plan, Log(sink))
+        await pipeline.start()
+        healthy = pipeline.outputs[0].instance.plugin
+        async with asyncio.timeout(20):
+            while len(healthy.taken) < 2000:
+                await asyncio.sleep(0.001)
+        left = await pipeline.stop(0.01)
+        assert left == 2000
+        assert pipeline.inputs[0].instance.plugin.settled == []
+
+    asyncio.run(scenario())
+
+
+@output_plugin("test_dead")
+class DeadSink(Output[OutputOptions]):
+    async def flush(self, chunk):
+        raise Retry("connection refused")
+
+
+def test_events_that_no_output_wants_are_settled_and_counted():
+    async def scenario():
+        made = configuration(
+            [{"name": "test_source", "tag": "t"}], [], [{"name": "test_sink", "match": "other.*"}]
+        )
+        plan, _, sink = build(made)
+        pipeline = Pipeline(plan, Log(sink))
+        await run_until_done(pipeline, expected_chunks=5)
+        assert pipeline.books.unrouted == 50
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("inputs", "filters", "outputs", "expected"),
+    [
+        ([{"name": "nosuch"}], [], [], "there is no input plugin 'nosuch'"),
+        ([{"tag": "t"}], [], [], "this input has no name"),
+        ([{"name": "test_source", "chunk": "3"}], [], [], "Did you mean 'chunks'?"),
+        ([{"name": "test_source", "chunks": "x"}], [], [], "'x' is no number"),
+        ([], [], [{"name": "null", "retry_limit": "-2"}], "is no retry limit"),
+    ],
+)
+def test_all_problems_are_found_before_data_flows(inputs, filters, outputs, expected):
+    made = configuration([*inputs, {"name": "alsobad"}], filters, outputs)
+    _, problems, _ = build(made)
+    texts = [str(problem) for problem in problems]
+    assert any(expected in text for text in texts)
+    assert any("alsobad" in text for text in texts)

@@ -1,0 +1,244 @@
+"""One output's queue: order, merging, retries, limits, shutdown."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from tailrace.engine.books import OutputBook
+from tailrace.engine.queue import OutputQueue, QueueSettings
+from tailrace.model import Chunk, Receipt
+from tailrace.plugin import Output, OutputOptions, Partial, Reject, Retry
+from tailrace.plugin.log import Log
+from tailrace.testing import ListSink, chunk_of
+
+
+class Recorder(Output[OutputOptions]):
+    """Keeps what it is given; `answers` are raised in turn, None delivers, the last one repeats."""
+
+    preferred_bytes = 1000
+
+    def __init__(self, *answers):
+        super().__init__(OutputOptions())
+        self.answers = list(answers)
+        self.flushed = []
+
+    async def flush(self, chunk):
+        await asyncio.sleep(0)
+        answer = self.answers.pop(0) if len(self.answers) > 1 else (self.answers or [None])[0]
+        if callable(answer):
+            answer = answer(chunk)
+        if answer is not None:
+            raise answer
+        self.flushed.append([body["n"] for body in chunk.bodies])
+
+
+def chunk(*numbers, tag="t", nbytes=100):
+    made = chunk_of([{"n": number} for number in numbers], tag)
+    made.nbytes = nbytes
+    return made
+
+
+class Bench:
+    """A queue with its output, book and log."""
+
+    def __init__(self, output, **settings):
+        defaults = {"flush_interval": 0.01, "retry_base": 0.01, "retry_cap": 0.02}
+        self.output, self.book, self.sink = output, OutputBook(), ListSink()
+        self.refused = []
+        self.queue = OutputQueue(
+            output,
+            QueueSettings(**{**defaults, **settings}),
+            self.book,
+            Log(self.sink, "output"),
+            lambda: None,
+            on_refused=lambda part, why, tries: self.refused.append((part.count, why, tries)),
+        )
+        self.settled = []
+
+    def put(self, part, urgent=False):
+        receipt = Receipt(lambda each: self.settled.append((each.refused, each.reason)), urgent)
+        receipt.hold()
+        self.queue.put(part, receipt, "source")
+        receipt.release()
+
+    async def until_empty(self):
+        task = asyncio.ensure_future(self.queue.run())
+        async with asyncio.timeout(5):
+            while not self.queue.is_empty:
+                await asyncio.sleep(0.001)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        assert self.book.remainder == 0
+        assert self.queue.nbytes == 0
+
+
+def test_small_chunks_of_one_tag_are_merged_in_order():
+    async def scenario():
+        bench = Bench(Recorder())
+        for number in range(3):
+            bench.put(chunk(number))
+        await bench.until_empty()
+        assert bench.output.flushed == [[0, 1, 2]]
+        assert bench.settled == [(0, ""), (0, ""), (0, "")]
+
+    asyncio.run(scenario())
+
+
+def test_chunks_of_different_tags_stay_apart():
+    async def scenario():
+        bench = Bench(Recorder())
+        bench.put(chunk(1, tag="a"))
+        bench.put(chunk(2, tag="b"))
+        bench.put(chunk(3, tag="a"))
+        await bench.until_empty()
+        assert bench.output.flushed == [[1, 3], [2]]
+
+    asyncio.run(scenario())
+
+
+def test_a_retry_keeps_the_order_of_its_tag_and_lets_other_tags_pass():
+    async def scenario():
+        bench = Bench(Recorder(Retry("busy"), None), retry_limit=5)
+        bench.put(chunk(1, tag="a"))
+        bench.put(chunk(2, tag="b"))
+        task = asyncio.ensure_future(bench.queue.run())
+        await asyncio.sleep(0.012)
+        bench.put(chunk(3, tag="a"))
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await bench.until_empty()
+        assert [n for batch in bench.output.flushed for n in batch if n != 2] == [1, 3]
+        assert bench.output.flushed[0] == [2]
+
+    asyncio.run(scenario())
+
+
+def test_an_exhausted_retry_limit_drops_with_a_reason_and_settles_the_receipt():
+    async def scenario():
+        bench = Bench(Recorder(Retry("busy")), retry_limit=2)
+        bench.put(chunk(1, 2))
+        await bench.until_empty()
+        assert bench.book.dropped == {"retries exhausted": 2}
+        assert bench.settled == [(2, "retries exhausted")]
+        assert bench.refused == [(2, "busy", 3)]
+
+    asyncio.run(scenario())
+
+
+def test_a_rejected_chunk_is_counted_and_the_next_one_is_delivered():
+    async def scenario():
+        bench = Bench(Recorder(Reject("400"), None))
+        bench.put(chunk(1, tag="a"))
+        bench.put(chunk(2, tag="b"))
+        await bench.until_empty()
+        assert bench.book.rejected == {"400": 1}
+        assert bench.output.flushed == [[2]]
+
+    asyncio.run(scenario())
+
+
+def test_a_bug_in_an_output_gives_up_the_chunk_only():
+    async def scenario():
+        bench = Bench(Recorder(KeyError("oops"), None))
+        bench.put(chunk(1, tag="a"))
+        bench.put(chunk(2, tag="b"))
+        await bench.until_empty()
+        assert sum(bench.book.rejected.values()) == 1
+        assert bench.output.flushed == [[2]]
+        assert any("KeyError" in text for _, text in bench.sink.messages)
+
+    asyncio.run(scenario())
+
+
+def test_a_partial_result_sends_only_the_rest_again():
+    async def scenario():
+        def partly(part):
+            again = part.copy().select([body["n"] == 2 for body in part.bodies])
+            refused = part.copy().select([body["n"] == 3 for body in part.bodies])
+            return Partial("bulk", again, [(refused, "mapping")])
+
+        bench = Bench(Recorder(partly, None), retry_limit=3)
+        bench.put(chunk(1, 2, 3))
+        await bench.until_empty()
+        assert bench.output.flushed == [[2]]
+        assert bench.book.delivered == 2
+        assert bench.book.rejected == {"mapping": 1}
+        assert bench.refused == [(1, "mapping", 1)]
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("policy", "kept"), [("drop_oldest", [2, 3]), ("drop_newest", [1, 2])])
+def test_a_full_queue_drops_by_policy_and_counts(policy, kept):
+    async def scenario():
+        bench = Bench(Recorder(), when_full=policy, hard_limit=250)
+        for number in (1, 2, 3):
+            bench.put(chunk(number))
+        await bench.until_empty()
+        assert bench.output.flushed == [kept]
+        assert bench.book.dropped == {"queue full": 1}
+
+    asyncio.run(scenario())
+
+
+def test_block_is_full_at_the_soft_limit_but_a_failing_output_may_hold_more():
+    async def scenario():
+        bench = Bench(Recorder(), soft_limit=150, hard_limit=1000)
+        bench.put(chunk(1))
+        assert not bench.queue.is_full
+        bench.put(chunk(2))
+        assert bench.queue.is_full
+        bench.queue.failures = 1
+        assert not bench.queue.is_full
+        for number in range(10):
+            bench.put(chunk(number))
+        assert bench.queue.is_full
+
+    asyncio.run(scenario())
+
+
+def test_an_urgent_receipt_does_not_wait_for_the_interval():
+    async def scenario():
+        bench = Bench(Recorder(), flush_interval=1000)
+        bench.put(chunk(1), urgent=True)
+        await bench.until_empty()
+        assert bench.output.flushed == [[1]]
+
+    asyncio.run(scenario())
+
+
+def test_draining_flushes_at_once_and_tries_waiting_retries_again():
+    async def scenario():
+        bench = Bench(
+            Recorder(Retry("busy"), None), flush_interval=1000, retry_base=1000, retry_cap=2000
+        )
+        bench.put(chunk(1), urgent=True)
+        task = asyncio.ensure_future(bench.queue.run())
+        await asyncio.sleep(0.01)
+        bench.put(chunk(2, tag="b"))
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        bench.queue.drain()
+        await bench.until_empty()
+        assert sorted(bench.output.flushed) == [[1], [2]]
+
+    asyncio.run(scenario())
+
+
+def test_undecoded_lines_are_merged_without_decoding():
+    async def scenario():
+        class Lines(Recorder):
+            async def flush(self, chunk):
+                self.flushed.append((list(chunk.lines), chunk.decoded))
+
+        bench = Bench(Lines())
+        bench.put(Chunk.of_lines("t", [1, 2], "log", ["a", "b"], 10))
+        bench.put(Chunk.of_lines("t", [3], "log", ["c"], 10))
+        await bench.until_empty()
+        assert bench.output.flushed == [(["a", "b", "c"], False)]
+
+    asyncio.run(scenario())
