@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from tailrace.engine.context import EngineContext
 from tailrace.engine.metrics import MetricRegistry
 from tailrace.engine.service import ServiceOptions
 from tailrace.engine.services import Services
+from tailrace.model.condition import Condition, ConditionError
 from tailrace.plugin import registry
 from tailrace.plugin.base import Kind
 from tailrace.plugin.log import Log
@@ -30,6 +31,8 @@ class Instance:
     context: EngineContext
     section: Section
     processors: list[Instance] = field(default_factory=list)
+    condition: Condition | None = None
+    """As a processor: the events it is applied to."""
 
     @property
     def options(self) -> Any:
@@ -208,7 +211,7 @@ class Builder:
         return made
 
     def _make_processor(self, section: Section, owner: str) -> Instance | None:
-        """A processor, or a filter used as one."""
+        """A processor, or a filter used as one, with its condition."""
         entry = section.last("name")
         if entry is None or not isinstance(entry.value, str):
             self.problems.add(
@@ -216,11 +219,24 @@ class Builder:
             )
             return None
         word = entry.value.lower()
-        if word.replace("-", "_") in registry.names("processor") or word not in registry.names(
-            "filter"
-        ):
-            return self._make("processor", section)
-        return self._make("filter", section)
+        is_filter = word in registry.names("filter") and word not in registry.names("processor")
+        rules = [
+            entry
+            for entry in section
+            if entry.name == "condition" and isinstance(entry.value, dict)
+        ]
+        plain = replace(section, entries=[entry for entry in section if entry not in rules])
+        instance = self._make("filter" if is_filter else "processor", plain)
+        if instance is not None and rules:
+            instance.condition = self._condition(rules[-1])
+        return instance
+
+    def _condition(self, entry: Entry) -> Condition | None:
+        try:
+            return Condition.parse(entry.value)
+        except ConditionError as error:
+            self.problems.add(f"condition: {error}", place=entry.place, exit_code=FAILED_LOAD)
+            return None
 
 
 def missing_extra(kind: str, name: str, error: ImportError) -> str:

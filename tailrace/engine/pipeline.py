@@ -10,6 +10,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import groupby
 
 from tailrace.config.errors import ConfigError, InvalidConfiguration, Problems
 from tailrace.engine.books import Books, FilterBook, InputBook, OutputBook
@@ -22,7 +23,8 @@ from tailrace.engine.router import (
     read_routes,
     split_by_routes,
 )
-from tailrace.model import LOGS, Chunk, Receipt
+from tailrace.model import LOGS, Chunk, Receipt, merge
+from tailrace.model.condition import Condition
 from tailrace.plugin.log import Log
 
 MOST_HOPS = 16
@@ -96,6 +98,8 @@ class FilterStep:
         self.book = book
         self.handles = instance.plugin.handles
         self._process = instance.plugin.process
+        if instance.condition is not None:
+            self._process = conditional(instance.plugin.process, instance.condition)
         self._failed = False
 
     def apply(self, chunk: Chunk) -> Chunk:
@@ -458,6 +462,26 @@ class Pipeline:
             await instance.plugin.stop()
         except Exception as error:
             instance.context.log.error(f"did not stop well: {type(error).__name__}: {error}")
+
+
+def conditional(
+    process: Callable[[Chunk], Chunk], condition: Condition
+) -> Callable[[Chunk], Chunk]:
+    """Apply a filter only to events for which a condition holds; all keep their order."""
+
+    def apply(chunk: Chunk) -> Chunk:
+        holds = condition.mask(chunk.bodies, chunk.metadata)
+        if all(holds):
+            return process(chunk)
+        runs = [(holding, len(list(run))) for holding, run in groupby(holds)]
+        parts, start = [], 0
+        for holding, length in runs:
+            part = chunk.slice(start, start + length)
+            start += length
+            parts.append(process(part) if holding else part)
+        return merge([part for part in parts if part.count] or parts[:1])
+
+    return apply
 
 
 def apply_step(chunk: Chunk, step: FilterStep) -> Chunk:

@@ -198,6 +198,11 @@ class Chunk:
         part.kind, part.receipt, part.hops = self.kind, self.receipt, self.hops
         return part
 
+    def slice(self, start: int, end: int) -> Chunk:
+        """The events from `start` up to `end`; shares no lists with this chunk."""
+        self.open()
+        return self._pick(list(range(start, min(end, self.count))))
+
     def with_tag(self, tag: str) -> Chunk:
         """This chunk under another tag; changes and returns it."""
         self.tag = tag

@@ -134,17 +134,11 @@ class InputOptions(PluginOptions):
 
 
 class FilterOptions(MatchOptions):
-    """What every filter takes."""
-
-    condition: Structure = option(None)
-    """As a processor in YAML: apply it only to events for which this condition holds."""
+    """What every filter takes. As a processor in YAML it takes a `condition`, which the engine applies."""
 
 
 class ProcessorOptions(PluginOptions):
-    """What every processor takes."""
-
-    condition: Structure = option(None)
-    """Apply it only to events for which this condition holds (YAML)."""
+    """What every processor takes. In YAML it takes a `condition` as well, which the engine applies."""
 
 
 def read_retry_limit(value: Any) -> int | None:
