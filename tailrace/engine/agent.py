@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tailrace import __version__
-from tailrace.config.errors import FAILED_START, InvalidConfiguration, Problems
+from tailrace.config.errors import FAILED_START, ConfigError, InvalidConfiguration, Problems
 from tailrace.config.source import Configuration
 from tailrace.engine.build import Builder, Plan, read_service
 from tailrace.engine.metrics import MetricRegistry
-from tailrace.engine.pipeline import Pipeline
+from tailrace.engine.pipeline import Pipeline, storage_type
 from tailrace.engine.service import ServiceOptions
+from tailrace.engine.storage import Storage
 from tailrace.plugin.log import Log, LogSink
 
 Loader = Callable[[], tuple[Configuration, Problems]]
@@ -55,6 +56,7 @@ class Agent:
         self.exit_code = 0
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
+        self._storage: Storage | None = None
         self.pipeline: Pipeline | None = None
         self.service: ServiceOptions | None = None
 
@@ -86,13 +88,35 @@ class Agent:
         return self.exit_code
 
     async def _begin(self, plan: Plan, service: ServiceOptions) -> None:
-        pipeline = Pipeline(plan, self._log)
+        pipeline = Pipeline(plan, self._log, self._open_storage(service, plan))
         add_streams(pipeline, plan, self._log)
         await pipeline.start()
         self.pipeline, self.service = pipeline, service
         self._log.info(
             f"[tailrace] version={__version__}, {len(plan.inputs)} inputs, {len(plan.outputs)} outputs"
         )
+
+    def _open_storage(self, service: ServiceOptions, plan: Plan) -> Storage | None:
+        """The storage of `storage.path`, opened once; inputs that need one and have none are a problem."""
+        problems = Problems()
+        if not service.storage_path:
+            check_storage_is_not_needed(plan, service, problems)
+        elif self._storage is None:
+            storage = Storage(
+                Path(service.storage_path),
+                self._log,
+                sync_full=service.storage_sync == "full",
+                checksum=service.storage_checksum,
+                delete_damaged=service.storage_delete_irrecoverable_chunks,
+            )
+            try:
+                storage.open()
+                self._storage = storage
+            except ConfigError as error:
+                problems.add(error.what, mend=error.mend, where="service", exit_code=FAILED_START)
+        if problems.errors:
+            raise InvalidConfiguration(problems)
+        return self._storage
 
     async def _wait_for_event(self) -> str:
         waits = {
@@ -190,6 +214,19 @@ class Agent:
                 )
         if not left:
             self._log.info("[engine] everything is delivered, the end")
+
+
+def check_storage_is_not_needed(plan: Plan, service: ServiceOptions, problems: Problems) -> None:
+    for instance in plan.inputs:
+        if storage_type(instance.options, service) == "filesystem":
+            entry = instance.section.last("storage.type")
+            problems.add(
+                "storage.type is filesystem, but the service has no storage.path.",
+                mend="Add to the service section: storage.path FOLDER.",
+                place=entry.place if entry else instance.section.place,
+                where=f"input {instance.name}",
+                exit_code=FAILED_START,
+            )
 
 
 def add_streams(pipeline: Pipeline, plan: Plan, log: Log) -> None:

@@ -23,9 +23,11 @@ from tailrace.engine.router import (
     read_routes,
     split_by_routes,
 )
+from tailrace.engine.storage import Storage, StoredChunk
 from tailrace.model import LOGS, Chunk, Receipt, merge
 from tailrace.model.condition import Condition
 from tailrace.plugin.log import Log
+from tailrace.wire.chunkfile import ChunkFile
 
 MOST_HOPS = 16
 """How often filters may put an event into the pipeline anew before they are passed over."""
@@ -40,6 +42,10 @@ class Source:
     name: str
     routable: bool = True
     routes: list[ConditionalRoute] = field(default_factory=list)
+    is_stored: bool = False
+    """Its chunks are written to the filesystem."""
+    stored_chunks: int = 0
+    stored_bytes: int = 0
 
 
 Tap = Callable[[Chunk, Source], None]
@@ -53,13 +59,23 @@ class InputPort:
         self.name = instance.name
         self.book = book
         self.limit = instance.options.mem_buf_limit
-        self.source = Source(instance.name, instance.options.routable)
+        self.storage_type = storage_type(instance.options, pipeline.plan.services.options)
+        self.source = Source(
+            instance.name, instance.options.routable, is_stored=self.storage_type == "filesystem"
+        )
+        self.most_chunks = (
+            pipeline.plan.services.options.storage_max_chunks_up
+            if instance.options.storage_pause_on_chunks_overlimit and self.source.is_stored
+            else 0
+        )
         self.paused = False
         self._pipeline = pipeline
 
     async def emit(self, chunk: Chunk) -> None:
         """Take a chunk, then wait while the pipeline is full."""
         self._pipeline.ingest(chunk, self)
+        if self.storage_type == "memrb" and self.over_limit:
+            self._pipeline.make_room_for(self)
         if self.is_full:
             await self._wait_for_room()
         else:
@@ -67,6 +83,8 @@ class InputPort:
 
     @property
     def over_limit(self) -> bool:
+        if self.most_chunks and self.source.stored_chunks >= self.most_chunks:
+            return True
         return bool(self.limit) and self.book.in_flight_bytes >= self.limit
 
     @property
@@ -141,8 +159,10 @@ class OutputPort:
 class Pipeline:
     """Everything between the inputs of one configuration and its outputs."""
 
-    def __init__(self, plan: Plan, log: Log) -> None:
+    def __init__(self, plan: Plan, log: Log, storage: Storage | None = None) -> None:
         self.plan = plan
+        self.storage = storage
+        self._storage_failed = False
         self.log = log
         self.books = Books()
         self.taps: list[Tap] = []
@@ -151,6 +171,7 @@ class Pipeline:
         """Called when the pipeline closes."""
         self._loop = asyncio.get_running_loop()
         self._pending: deque[tuple[Chunk, Source]] = deque()
+        self._backlog = Source("storage_backlog.0")
         self._ingesting = False
         self._room: asyncio.Future[None] | None = None
         self._input_tasks: dict[asyncio.Task[None], InputPort] = {}
@@ -220,6 +241,7 @@ class Pipeline:
             retry_cap=service.scheduler_cap,
             retry_limit=DEFAULT_RETRY_LIMIT if options.retry_limit == -1 else options.retry_limit,
             workers=max(1, options.workers),
+            disk_limit=options.storage_total_limit_size,
             soft_limit=min(SOFT_LIMIT_BYTES, options.queue_limit or SOFT_LIMIT_BYTES),
             hard_limit=options.queue_limit or HARD_LIMIT_BYTES,
             when_full=options.queue_full,
@@ -320,7 +342,9 @@ class Pipeline:
         if source.routes and chunk.kind is LOGS:
             for part, names in split_by_routes(chunk, source.routes):
                 targets = tuple(self._outputs_by_name[name] for name in names)
-                self._queue(part, targets or self._targets(part.tag, source), source, receipt)
+                self._queue(
+                    part, targets or self._targets(part.tag, source), source, receipt, names
+                )
         else:
             self._queue(chunk, self._targets(chunk.tag, source), source, receipt)
 
@@ -328,17 +352,104 @@ class Pipeline:
         return self._outputs_by_tag.find(tag) if source.routable else ()
 
     def _queue(
-        self, chunk: Chunk, targets: tuple[OutputPort, ...], source: Source, receipt: Receipt
+        self,
+        chunk: Chunk,
+        targets: tuple[OutputPort, ...],
+        source: Source,
+        receipt: Receipt,
+        named: tuple[str, ...] = (),
     ) -> None:
-        wanted = False
-        for target in targets:
-            if chunk.kind in target.handles:
-                wanted = True
-                target.queue.put(chunk, receipt, source.name)
+        """Put a chunk into the queues of its outputs; on disk first if its source is stored."""
+        wanted = [target for target in targets if chunk.kind in target.handles]
         if not wanted:
             self.books.unrouted += chunk.count
+            return
+        if source.is_stored and chunk.kind is LOGS and self.storage is not None:
+            stored = self._store(chunk, source, named)
+            if stored is not None:
+                self._queue_stored(chunk, stored, wanted, source)
+                return
+        for target in wanted:
+            target.queue.put(chunk, receipt, source.name)
+
+    def _store(self, chunk: Chunk, source: Source, named: tuple[str, ...]) -> StoredChunk | None:
+        """Write a chunk's file; None if the disk won't take it: then it stays in memory, with its input waiting."""
+        assert self.storage is not None
+        try:
+            stored = self.storage.write(source.name, chunk, named)
+        except OSError as error:
+            if not self._storage_failed:
+                self.log.error(
+                    f"[storage] can't write to {self.storage.path}: {error.strerror}; chunks stay in memory"
+                )
+            self._storage_failed = True
+            return None
+        if self._storage_failed:
+            self.log.info("[storage] writing works again")
+        self._storage_failed = False
+        return stored
+
+    def _queue_stored(
+        self, chunk: Chunk, stored: StoredChunk, targets: list[OutputPort], source: Source
+    ) -> None:
+        """Queue what lies on disk: its file goes when all routes have ended. Queues that hold much get stubs."""
+        source.stored_chunks += 1
+        source.stored_bytes += stored.size
+
+        def settle(receipt: Receipt) -> None:
+            source.stored_chunks -= 1
+            source.stored_bytes -= stored.size
+            stored.remove()
+            self._on_room()
+
+        receipt = Receipt(settle)
+        receipt.hold()
+        size = chunk.nbytes
+        stub: Chunk | None = None
+        for target in targets:
+            in_memory = chunk
+            if target.queue.nbytes + size > SOFT_LIMIT_BYTES:
+                stub = stub or stored.stub(chunk.tag)
+                in_memory = stub
+            target.queue.put(in_memory, receipt, source.name, size, stored.size)
+        receipt.release()
+
+    async def deliver_backlog(self) -> None:
+        """Queue what earlier runs left on disk, as memory allows."""
+        assert self.storage is not None
+        limit = self.plan.services.options.storage_backlog_mem_limit
+        for stored, file in self.storage.backlog():
+            targets = self._backlog_targets(file)
+            if not targets:
+                self.log.warn(
+                    f"[storage] no output takes {stored.path} (tag '{file.tag}'); it stays there"
+                )
+                continue
+            while self._backlog.stored_bytes and self._backlog.stored_bytes + stored.size > limit:
+                await self.wait_for_room()
+            self.books.inputs.setdefault("storage_backlog.0", InputBook()).records += stored.count
+            self.books.passed += stored.count
+            chunk = stored.stub(file.tag)
+            chunk.nbytes = stored.size
+            self._queue_stored(chunk, stored, targets, self._backlog)
+            await asyncio.sleep(0)
+
+    def _backlog_targets(self, file: ChunkFile) -> list[OutputPort]:
+        named = [
+            self._outputs_by_name[name] for name in file.routes if name in self._outputs_by_name
+        ]
+        return [
+            port for port in named or self._outputs_by_tag.find(file.tag) if LOGS in port.handles
+        ]
 
     # Flow control
+
+    def make_room_for(self, port: InputPort) -> None:
+        """`storage.type memrb`: give up the oldest chunks of an input until it is under its limit."""
+        while port.over_limit:
+            dropped = [each.queue.drop_oldest("memrb full", port.name) for each in self.outputs]
+            if not any(dropped):
+                return
 
     @property
     def is_full(self) -> bool:
@@ -368,6 +479,8 @@ class Pipeline:
             instance.context.begin()
         for port in self.outputs:
             self._queue_tasks.append(self._loop.create_task(port.queue.run(), name=port.name))
+        if self.storage is not None:
+            self._queue_tasks.append(self._loop.create_task(self.deliver_backlog(), name="backlog"))
         for input_port in self.inputs:
             task = self._loop.create_task(self._run_input(input_port), name=input_port.name)
             self._input_tasks[task] = input_port
@@ -462,6 +575,13 @@ class Pipeline:
             await instance.plugin.stop()
         except Exception as error:
             instance.context.log.error(f"did not stop well: {type(error).__name__}: {error}")
+
+
+def storage_type(options: InputOptions, service: ServiceOptions) -> str:
+    """What an input asks for, else what the service says if it is to be inherited."""
+    if options.storage_type:
+        return options.storage_type
+    return service.storage_type if service.storage_inherit else "memory"
 
 
 def conditional(

@@ -45,6 +45,11 @@ class Item:
     receipt: Receipt
     count: int
     nbytes: int
+    """Memory, raw bytes."""
+    size: int = 0
+    """Raw bytes of the events, in memory or not."""
+    disk_bytes: int = 0
+    """Size of its file, if it has one."""
 
 
 @dataclass(slots=True)
@@ -97,6 +102,8 @@ class QueueSettings:
     soft_limit: int = SOFT_LIMIT_BYTES
     hard_limit: int = HARD_LIMIT_BYTES
     when_full: str = "block"
+    disk_limit: int = 0
+    """Most bytes of files that may wait for this output; 0: no limit."""
 
 
 class OutputQueue:
@@ -117,6 +124,7 @@ class OutputQueue:
         self.book = book
         self.log = log
         self.nbytes = 0
+        self.disk_bytes = 0
         self.failures = 0
         """Failed flushes in a row."""
         self._on_room = on_room
@@ -151,13 +159,19 @@ class OutputQueue:
         oldest = min(self._flush_started.values(), default=None)
         return oldest is not None and self._loop.time() - oldest > STUCK_SECONDS
 
-    def put(self, chunk: Chunk, receipt: Receipt, source: Any) -> None:
-        """Take a chunk; the queue holds a share of its receipt until its way here has ended."""
-        item = Item(chunk, receipt, chunk.count, chunk.nbytes)
+    def put(
+        self, chunk: Chunk, receipt: Receipt, source: Any, size: int = 0, disk_bytes: int = 0
+    ) -> None:
+        """Take a chunk; the queue holds a share of its receipt until its way here has ended.
+
+        `size`: its raw bytes where they are not in memory; `disk_bytes`: the size of its file.
+        """
+        item = Item(chunk, receipt, chunk.count, chunk.nbytes, size or chunk.nbytes, disk_bytes)
         receipt.hold()
         self.book.routed += item.count
         self.book.in_flight += item.count
         self.nbytes += item.nbytes
+        self.disk_bytes += item.disk_bytes
         if not self._make_room(item):
             return
         key = (chunk.tag, chunk.kind, source)
@@ -165,7 +179,7 @@ class OutputQueue:
         if lane is None:
             lane = self._lanes[key] = Lane(key)
         lane.items.append(item)
-        lane.nbytes += item.nbytes
+        lane.nbytes += item.size
         lane.urgent = lane.urgent or receipt.urgent
         if lane.state is State.IDLE:
             self._wait_for_flush(lane)
@@ -175,19 +189,38 @@ class OutputQueue:
     def _make_room(self, item: Item) -> bool:
         """Apply the policy of a full queue; False if the item itself had to go."""
         settings = self.settings
+        while settings.disk_limit and self.disk_bytes > settings.disk_limit and self._lanes:
+            if not self.drop_oldest("storage.total_limit_size"):
+                break
         if settings.when_full == "block" or self.nbytes <= settings.hard_limit:
             return True
         if settings.when_full == "drop_newest":
             self._end([item], dropped="queue full")
             return False
-        while self.nbytes > settings.hard_limit:
-            oldest = next((lane for lane in self._lanes.values() if lane.items), None)
-            if oldest is None:
-                break
-            gone = oldest.items.popleft()
-            oldest.nbytes -= gone.nbytes
-            self._end([gone], dropped="queue full")
+        while self.nbytes > settings.hard_limit and self.drop_oldest("queue full"):
+            pass
         return True
+
+    def drop_oldest(self, reason: str, source: Any = None) -> bool:
+        """Give up the oldest chunk that waits (of one source, if given), counted; False if none does.
+
+        What is being sent right now stays; what waits for its retry may go.
+        """
+        for lane in self._lanes.values():
+            if source is not None and lane.key[2] != source:
+                continue
+            if lane.batch is not None and lane.state is State.RETRYING:
+                gone, lane.batch = lane.batch.items, None
+            elif lane.items:
+                gone = [lane.items.popleft()]
+                lane.nbytes -= gone[0].size
+            else:
+                continue
+            count = sum(item.count for item in gone)
+            self.log.error(f"{count} events given up to make room: {reason}")
+            self._end(gone, dropped=reason)
+            return True
+        return False
 
     def _is_due_early(self, lane: Lane) -> bool:
         return lane.urgent or self._draining or lane.nbytes >= self.plugin.preferred_bytes
@@ -270,28 +303,39 @@ class OutputQueue:
         lane.state = State.IDLE
         self._lanes.pop(lane.key, None)
 
-    def _take(self, lane: Lane) -> Batch:
-        """The next chunks of a lane, merged up to the preferred size."""
+    def _take(self, lane: Lane) -> list[Item]:
+        """The next chunks of a lane, up to the preferred size."""
         plugin, items = self.plugin, lane.items
         taken = [items.popleft()]
-        size = taken[0].nbytes
+        size = taken[0].size
         mergeable = taken[0].chunk.kind is LOGS and not plugin.keeps_chunks
-        while mergeable and items and size + items[0].nbytes <= plugin.preferred_bytes:
-            size += items[0].nbytes
+        while mergeable and items and size + items[0].size <= plugin.preferred_bytes:
+            size += items[0].size
             taken.append(items.popleft())
         lane.nbytes -= size
-        chunk = merge([item.chunk for item in taken])
-        if self._prepare is not None:
-            chunk = self._prepare(chunk)
-        return Batch(taken, chunk)
+        return taken
+
+    def _make_batch(self, items: list[Item]) -> Batch | None:
+        """One chunk of the items; None, with the items counted as lost, if their file can't be read any more."""
+        try:
+            chunk = merge([item.chunk for item in items])
+            if self._prepare is not None:
+                chunk = self._prepare(chunk)
+        except (OSError, ValueError) as error:
+            count = sum(item.count for item in items)
+            self.log.error(f"{count} events can't be read back from storage: {error}")
+            self._end(items, rejected="storage can't be read")
+            return None
+        return Batch(items, chunk)
 
     async def _flush(self, lane: Lane) -> None:
         flush_id = next(self._sequence)
         self._flush_started[flush_id] = self._loop.time()
         try:
             if lane.batch is None:
-                lane.batch = self._take(lane)
-            await self._try(lane, lane.batch)
+                lane.batch = self._make_batch(self._take(lane))
+            if lane.batch is not None:
+                await self._try(lane, lane.batch)
         finally:
             del self._flush_started[flush_id]
             self._busy -= 1
@@ -367,6 +411,7 @@ class OutputQueue:
             )
             return
         share = joined_receipt(batch.items)
+        disk_bytes = sum(item.disk_bytes for item in batch.items)
         for item in batch.items:
             self.nbytes -= item.nbytes
         gone = batch.count - again.count
@@ -374,7 +419,7 @@ class OutputQueue:
         self.book.delivered += gone - refused
         if refused:
             self.book.reject(refused, partial.rejected[0][1])
-        rest = Item(again, share, again.count, again.nbytes)
+        rest = Item(again, share, again.count, again.nbytes, again.nbytes, disk_bytes)
         self.nbytes += rest.nbytes
         batch.items, batch.chunk = [rest], again
         self._retry(lane, batch, partial.why, None)
@@ -417,6 +462,7 @@ class OutputQueue:
         book, reason = self.book, dropped or rejected
         for item in items:
             self.nbytes -= item.nbytes
+            self.disk_bytes -= item.disk_bytes
             book.in_flight -= item.count
             lost = item.count if reason and refused < 0 else max(0, min(refused, item.count))
             refused -= lost if refused > 0 else 0

@@ -113,6 +113,12 @@ class Chunk:
         chunk._decode = lambda: decode(packed)
         return chunk
 
+    def defer(
+        self, count: int, decode: Callable[[], tuple[list[int], list[Metadata] | None, list[Body]]]
+    ) -> None:
+        """Make this a chunk of `count` events whose content `decode` brings when somebody looks."""
+        self._bodies, self._decode, self.count = None, decode, count
+
     @classmethod
     def of_payload(cls, tag: str, kind: Signal, payload: Any, count: int, nbytes: int) -> Chunk:
         """Metrics, traces or profiles: `payload` is their own model, `count` its items."""
