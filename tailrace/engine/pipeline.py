@@ -23,9 +23,11 @@ from tailrace.engine.router import (
     read_routes,
     split_by_routes,
 )
+from tailrace.engine.service import ServiceOptions
 from tailrace.engine.storage import Storage, StoredChunk
 from tailrace.model import LOGS, Chunk, Receipt, merge
 from tailrace.model.condition import Condition
+from tailrace.plugin import InputOptions
 from tailrace.plugin.log import Log
 from tailrace.wire.chunkfile import ChunkFile
 
@@ -580,7 +582,7 @@ class Pipeline:
 def storage_type(options: InputOptions, service: ServiceOptions) -> str:
     """What an input asks for, else what the service says if it is to be inherited."""
     if options.storage_type:
-        return options.storage_type
+        return str(options.storage_type)
     return service.storage_type if service.storage_inherit else "memory"
 
 
