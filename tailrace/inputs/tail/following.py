@@ -1,0 +1,447 @@
+"""Which files are followed: found, opened, followed through renaming, and let go of."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import stat
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tailrace.inputs.tail.encodings import Encoding
+from tailrace.inputs.tail.files import File, Identity
+from tailrace.inputs.tail.joining import Joiner
+from tailrace.inputs.tail.keeping import Keeper, is_pending
+from tailrace.inputs.tail.paths import Patterns
+from tailrace.inputs.tail.positions import Position
+from tailrace.inputs.tail.source import GzipSource, PlainSource, Source
+from tailrace.inputs.tail.tagging import NoTag
+from tailrace.inputs.tail.watching import Watcher
+from tailrace.plugin import Context
+
+OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
+SLICES = 8
+"""A round of looking at all files is done in this many parts, so that no turn takes long."""
+ROW_SECONDS = 7 * 86400
+"""How long the row of a file whose directory is not there is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How files are followed. Times in seconds; `ignore_older` 0: never."""
+
+    from_head: bool
+    new_from_head: bool
+    rotate_wait: float
+    ignore_older: float
+    ignore_active_older: bool
+    tag: Callable[[str], str]
+    encoding: Callable[[int], Encoding]
+    """The encoding of an open file, by its descriptor."""
+    joiner: Callable[[str], Joiner] | None
+
+
+class Follower:
+    """The files of one input. Whoever reads takes from `ready` when `wake` is set."""
+
+    def __init__(
+        self,
+        patterns: Patterns,
+        rules: Rules,
+        keeper: Keeper | None,
+        context: Context,
+    ) -> None:
+        self.files: dict[Identity, File] = {}
+        self.ready: deque[File] = deque()
+        self.wake = asyncio.Event()
+        self.watcher: Watcher | None = None
+        self._patterns = patterns
+        self._rules = rules
+        self._keeper = keeper
+        self._context = context
+        self._log = context.log
+        self._leaving: dict[File, None] = {}
+        self._left_at: dict[Identity, int] = {}
+        """Where files that are too old are read on from once they are written to."""
+        self._unreadable: set[str] = set()
+        self._round: list[File] = []
+        self._started = False
+        counter = context.metrics.counter
+        self._opened = counter("fluentbit_input_files_opened_total", "Total number of opened files")
+        self._closed = counter("fluentbit_input_files_closed_total", "Total number of closed files")
+        self._rotated = counter(
+            "fluentbit_input_files_rotated_total", "Total number of rotated files"
+        )
+
+    # Finding
+
+    def start(self) -> None:
+        """Find the files that are there now, and those that were rotated away since the last run."""
+        self.scan()
+        self._started = True
+        if self._keeper is not None:
+            self._find_moved(self._keeper)
+
+    def scan(self) -> None:
+        """Look for new files, and for followed ones that have gone from their names."""
+        for path in self._patterns.scan():
+            self._consider(path)
+        if self._started:
+            self.look_at_names()
+        self._commit()
+        if self.watcher is not None and (self._rules.new_from_head or not self._started):
+            for directory in self._patterns.directories:
+                self.watcher.watch_directory(directory)
+
+    @property
+    def _from_head(self) -> bool:
+        return self._rules.from_head or (self._started and self._rules.new_from_head)
+
+    def _consider(self, path: str) -> None:
+        """Follow a path that matches, unless its file is followed already."""
+        try:
+            status = os.stat(path)
+        except OSError:
+            return  # gone again, or a link to nothing
+        if not stat.S_ISREG(status.st_mode):
+            return
+        identity = status.st_dev, status.st_ino
+        known = self.files.get(identity)
+        if known is not None:
+            if known.leaving:
+                self._adopt(known, path)
+        elif not self._is_too_old(identity, status):
+            self._open(path)
+
+    def _is_too_old(self, identity: Identity, status: os.stat_result) -> bool:
+        oldest = self._rules.ignore_older
+        if not oldest:
+            return False
+        if status.st_mtime < self._context.clock.time_ns() / 1e9 - oldest:
+            self._left_at.setdefault(identity, status.st_size)
+            return True
+        return False
+
+    def _open(self, path: str) -> None:
+        try:
+            tag = self._rules.tag(path)
+            fd = os.open(path, OPEN_FLAGS)
+        except (OSError, NoTag) as error:
+            self._complain(path, error)
+            return
+        status = os.fstat(fd)
+        identity = status.st_dev, status.st_ino
+        if not stat.S_ISREG(status.st_mode) or identity in self.files:
+            os.close(fd)
+            return
+        self._unreadable.discard(path)
+        row = self._keeper.positions.claim(identity[1], path) if self._keeper is not None else None
+        try:
+            self._follow(path, path, tag, fd, status, row)
+        except OSError as error:
+            os.close(fd)
+            self._complain(path, error)
+
+    def _complain(self, path: str, error: Exception) -> None:
+        if path not in self._unreadable:
+            self._unreadable.add(path)
+            reason = os.strerror(error.errno or 0) if isinstance(error, OSError) else str(error)
+            self._log.error(f"cannot read {path}: {reason}; it is tried again at each refresh")
+
+    def _follow(
+        self,
+        path: str,
+        shown: str,
+        tag: str,
+        fd: int,
+        status: os.stat_result,
+        row: Position | None,
+    ) -> File:
+        """Follow an open file; `shown` is the name that its events bear."""
+        identity = status.st_dev, status.st_ino
+        encoding = self._rules.encoding(fd)
+        start = self._start_of(fd, status.st_size, identity, row)
+        source = self._source(path, fd, status.st_size, start, row)
+        file = File(path, shown, tag, fd, identity, source, encoding)
+        file.is_link = os.path.islink(path)
+        if self._rules.joiner is not None:
+            file.joiner = self._rules.joiner(shown)
+        if self._keeper is not None:
+            self._keeper.follow(file, row)
+        self.files[identity] = file
+        if self.watcher is not None:
+            self.watcher.add(file)
+        self.enqueue(file)
+        self._opened.inc()
+        self._log.debug(f"inode={identity[1]} with offset={source.position} appended as {path}")
+        return file
+
+    def _start_of(self, fd: int, size: int, identity: Identity, row: Position | None) -> int:
+        """Where reading begins: where it stopped, else the head or the end."""
+        left_at = self._left_at.pop(identity, None)
+        if row is not None:
+            return row.offset if row.is_of(fd, size) else 0
+        if left_at is not None and left_at <= size:
+            return left_at
+        return 0 if self._from_head else size
+
+    def _source(self, path: str, fd: int, size: int, start: int, row: Position | None) -> Source:
+        if not path.lower().endswith(".gz"):
+            return PlainSource(fd, start)
+        if start and start == size:  # all of it was read, or nothing of it is wanted
+            return GzipSource(fd, row.stream_offset if row else 0, raw_offset=size)
+        return GzipSource(fd, row.stream_offset if row and row.is_of(fd, size) else 0)
+
+    def _adopt(self, file: File, path: str) -> None:
+        """A file that was renamed has a name that is meant."""
+        file.leaving = False
+        self._leaving.pop(file, None)
+        self._rename(file, path)
+
+    def _rename(self, file: File, path: str) -> None:
+        self._log.info(f"inode={file.identity[1]} handle rotation(): {file.path} => {path}")
+        file.path = path
+        file.is_link = os.path.islink(path)
+        if self._keeper is not None:
+            self._keeper.rename(file)
+
+    # Files that were rotated while the agent did not run
+
+    def _find_moved(self, keeper: Keeper) -> None:
+        """Read what is left of files that were renamed to a name no pattern takes; drop rows of deleted ones."""
+        lost = [row for row in keeper.positions.unclaimed() if not is_inode(row.name, row.inode)]
+        entries: dict[str, dict[int, str]] = {}
+        gone: list[Position] = []
+        for row in lost:
+            directory = os.path.dirname(row.name)
+            if directory not in entries:
+                entries[directory] = inodes_in(directory)
+            name = entries[directory].get(row.inode, "")
+            if name:
+                if not self._read_rest(os.path.join(directory, name), row, keeper):
+                    gone.append(row)
+            elif entries[directory] or row.updated < keeper.now - ROW_SECONDS:
+                gone.append(row)
+        keeper.positions.drop(gone)
+        keeper.commit()
+
+    def _read_rest(self, path: str, row: Position, keeper: Keeper) -> bool:
+        """Follow a file that was renamed. False if nothing of it is left to be read, so that its row may go."""
+        try:
+            tag = self._rules.tag(row.name)
+            fd = os.open(path, OPEN_FLAGS)
+        except (OSError, NoTag):
+            return True
+        status = os.fstat(fd)
+        identity = status.st_dev, status.st_ino
+        same = row.is_of(fd, status.st_size)
+        begins = row.offset if same else 0
+        if (
+            not stat.S_ISREG(status.st_mode)
+            or not ((same and row.marker_bytes) or is_rotated_name(path, row.name))
+            or begins >= status.st_size
+            or identity in self.files
+        ):
+            os.close(fd)
+            return False
+        keeper.positions.claim(row.inode, row.name)
+        file = self._follow(path, row.name, tag, fd, status, row)
+        self._log.info(f"inode={row.inode} {row.name} was rotated to {path}: reading what is left")
+        self._leave(file)
+        return True
+
+    # Being told
+
+    def enqueue(self, file: File) -> None:
+        """Have the file read in its turn."""
+        if not file.ready and not file.closed:
+            file.ready = True
+            self.ready.append(file)
+            self.wake.set()
+
+    on_data = enqueue
+
+    def on_entry(self, path: str) -> None:
+        """A directory has a new entry."""
+        if self._patterns.match(path):
+            self._consider(path)
+            self._commit()
+
+    def _commit(self) -> None:
+        """New files get their rows at once: after a crash they must not count as unknown."""
+        if self._keeper is not None:
+            self._keeper.commit()
+
+    def on_overflow(self) -> None:
+        """Changes were missed."""
+        self._log.warn("inotify event queue overflow, looking at all files")
+        for file in self.files.values():
+            self.enqueue(file)
+        self.scan()
+
+    def on_name(self, file: File) -> None:
+        """Look whether the file is still the one of its name."""
+        if file.leaving or file.closed or is_identity(file.path, file.identity):
+            return
+        old, name = file.path, self._new_name(file)
+        if name:
+            self._rename(file, name)
+        else:
+            self._leave(file)
+        if os.fstat(file.fd).st_nlink:
+            self._rotated.inc()
+        self._consider(old)
+
+    def _new_name(self, file: File) -> str:
+        """The name in the same directory that the file has now, if it is meant."""
+        try:
+            real = os.readlink(f"/proc/self/fd/{file.fd}")
+        except OSError:
+            return ""
+        name = os.path.join(os.path.dirname(file.path), os.path.basename(real))
+        meant = self._patterns.match(name) and is_identity(name, file.identity)
+        return name if meant else ""
+
+    def _leave(self, file: File) -> None:
+        file.leaving = True
+        file.active_at = self._context.clock.monotonic()
+        self._leaving[file] = None
+
+    # Looking at intervals
+
+    def look_at_some(self) -> None:
+        """Look at the next part of all files, whether they have grown unnoticed."""
+        if not self._round:
+            self._round = list(self.files.values())
+        count = len(self.files) // SLICES + 1
+        part, self._round = self._round[:count], self._round[count:]
+        for file in part:
+            self._look_at(file)
+
+    def look_at_all(self) -> None:
+        """Look at every file (polling)."""
+        for file in list(self.files.values()):
+            self._look_at(file)
+
+    def _look_at(self, file: File) -> None:
+        if file.closed or file.ready:
+            return
+        status = os.fstat(file.fd)
+        if status.st_size != file.size or status.st_mtime_ns != file.mtime_ns:
+            file.size, file.mtime_ns = status.st_size, status.st_mtime_ns
+            self.enqueue(file)
+        if not status.st_nlink:
+            self.on_name(file)
+
+    def look_at_names(self) -> None:
+        """Whether files are still those of their names (polling)."""
+        for file in list(self.files.values()):
+            self.on_name(file)
+
+    def look_at_links(self) -> None:
+        """Whether symbolic links still lead where they led."""
+        for file in list(self.files.values()):
+            if file.is_link:
+                self.on_name(file)
+
+    def look_at_leaving(self) -> None:
+        """Let go of renamed and deleted files that have been quiet for `rotate_wait`."""
+        now = self._context.clock.monotonic()
+        due = [
+            file
+            for file in self._leaving
+            if not file.ready and file.active_at + self._rules.rotate_wait <= now
+        ]
+        if any(os.fstat(file.fd).st_nlink for file in due):
+            self.scan()  # it may have a name that is meant, elsewhere
+        for file in due:
+            if file.leaving and not file.closed:
+                file.closing = True
+                self.enqueue(file)
+        if self._rules.ignore_active_older:
+            self._release_old()
+
+    def _release_old(self) -> None:
+        oldest = self._context.clock.time_ns() / 1e9 - self._rules.ignore_older
+        for file in list(self.files.values()):
+            if file.ready or file.leaving or is_pending(file) or is_holding(file):
+                continue
+            if os.fstat(file.fd).st_mtime < oldest:
+                self._left_at[file.identity] = file.source.position
+                if self._keeper is not None:
+                    self._keeper.release(file)
+                self._close(file)
+
+    # Letting go
+
+    def let_go(self, file: File) -> None:
+        """The file has been read to its end and nobody writes to it any more."""
+        self._leaving.pop(file, None)
+        self._close(file)
+        if self._keeper is not None:
+            self._keeper.let_go(file)
+
+    def _close(self, file: File) -> None:
+        file.closed = True
+        if self.watcher is not None:
+            self.watcher.remove(file)
+        self.files.pop(file.identity, None)
+        os.close(file.fd)
+        self._closed.inc()
+        self._log.debug(f"inode={file.identity[1]} removing file name {file.path}")
+
+    def close(self) -> None:
+        """Stop following."""
+        if self.watcher is not None:
+            self.watcher.close()
+            self.watcher = None
+        for file in list(self.files.values()):
+            self._close(file)
+        self.ready.clear()
+
+
+def is_holding(file: File) -> bool:
+    return file.joiner is not None and file.joiner.held_from is not None
+
+
+def is_identity(path: str, identity: Identity) -> bool:
+    """Whether a path leads to the file of this device and inode."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return False
+    return (status.st_dev, status.st_ino) == identity
+
+
+def is_inode(path: str, inode: int) -> bool:
+    try:
+        return os.stat(path).st_ino == inode
+    except OSError:
+        return False
+
+
+def is_rotated_name(path: str, old: str) -> bool:
+    """Whether a name is what rotation makes of another, as in.log.1; a compressed file is never the same file."""
+    name = os.path.basename(path)
+    return name.startswith(os.path.basename(old)) and not name.endswith(COMPRESSED)
+
+
+def inodes_in(directory: str) -> dict[int, str]:
+    """Names of a directory's entries by inode; empty if it can't be read."""
+    try:
+        with os.scandir(directory or ".") as entries:
+            return {entry.inode(): entry.name for entry in entries}
+    except OSError:
+        return {}
+
+
+def raise_open_files_limit(resource: Any, wanted: int = 1 << 16) -> None:
+    """Let the process hold as many files open as it may, up to `wanted`."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY:
+        hard = wanted
+    if soft < min(hard, wanted):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, wanted), hard))
