@@ -39,6 +39,10 @@ def check(
     if service is None:
         return Checked(None, None, problems)
     config_dir = Path(configuration.files[0]).parent if configuration.files else Path()
+    if configuration.plugins:
+        from tailrace.engine.external import load_plugins
+
+        load_plugins(configuration.plugins, config_dir, problems)
     builder = Builder(configuration, service, log, problems, metrics, on_stop, config_dir)
     plan = builder.build()
     return Checked(None if problems.errors else plan, service, problems)

@@ -1,0 +1,59 @@
+"""External plugins: Python files named with `-e`, `plugins_file` or YAML `plugins`.
+
+Importing such a file runs its decorators, which register what it defines.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+
+from tailrace.config.errors import Problems
+from tailrace.config.source import Entry
+
+
+def load_plugins(entries: list[Entry], config_dir: Path, problems: Problems) -> None:
+    """Import every file; what is wrong with one is a problem with its place."""
+    for entry in entries:
+        path = find(str(entry.value), config_dir)
+        if path is None:
+            problems.add(
+                f"external plugin '{entry.value}': there is no such file.",
+                mend="Give its path, absolute or from the configuration's folder.",
+                place=entry.place,
+            )
+        elif path.suffix != ".py":
+            problems.add(
+                f"external plugin '{entry.value}': only Python plugins (.py) can be loaded, not {path.suffix or 'this'}.",
+                place=entry.place,
+            )
+        else:
+            import_file(path, entry, problems)
+
+
+def find(path: str, config_dir: Path) -> Path | None:
+    for candidate in (Path(path), config_dir / path):
+        if candidate.is_file():
+            return candidate.resolve()
+    return None
+
+
+def import_file(path: Path, entry: Entry, problems: Problems) -> None:
+    """Import a file once; its module is named after it."""
+    name = f"tailrace_plugin_{path.stem}"
+    loaded = sys.modules.get(name)
+    if loaded is not None and getattr(loaded, "__file__", None) == str(path):
+        return
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever a user's file raises is a problem of the configuration
+        del sys.modules[name]
+        problems.add(
+            f"external plugin '{path}': {type(error).__name__}: {error}", place=entry.place
+        )
