@@ -5,7 +5,6 @@ Problems are collected, not raised one by one: a reader or a check puts every `P
 (a plugin's `__init__`, an option type's reader); whoever knows the place turns it into a `Problem`.
 """
 
-import difflib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -18,7 +17,7 @@ FAILED_START = 255
 """Exit code for a plugin instance that cannot be configured or started (Fluent Bit's)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Place:
     """A position in a configuration; lines and columns count from 1, 0 means unknown."""
 
@@ -44,7 +43,7 @@ class ConfigError(Exception):
         self.mend = mend
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Problem:
     """One thing that is wrong; `where` names the instance, as `filter grep (grep.0)`."""
 
@@ -100,6 +99,8 @@ class InvalidConfiguration(Exception):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`Did you mean 'regex'?`, or an empty text if nothing known is like the word."""
+    import difflib  # only when something is wrong
+
     close = difflib.get_close_matches(
         word.lower(), [name.lower() for name in known], n=1, cutoff=0.6
     )

@@ -14,7 +14,7 @@ Value = str | list["Value"] | dict[str, "Value"] | None
 """What a key was given: text (scalars are kept as written), a list, or a map; `None` for YAML's null."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
     """One `key value` as written; `place` is the key's."""
 

@@ -17,7 +17,7 @@ from tailrace.config.errors import ConfigError, did_you_mean
 from tailrace.config.source import Value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reader:
     """How one type is read; `name` stands in help and error messages, `schema` in the JSON Schema."""
 

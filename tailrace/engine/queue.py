@@ -90,7 +90,7 @@ class Lane:
     batch: Batch | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class QueueSettings:
     """What rules one output's queue; seconds and bytes."""
 

@@ -56,7 +56,7 @@ def match_rule(
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ConditionalRoute:
     """Where events of one input go for which a condition holds; `condition` None: all that is left."""
 
