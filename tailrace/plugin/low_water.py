@@ -31,11 +31,11 @@ class _Span(Generic[P]):
 class LowWater(Generic[P]):
     """The settled position of one source; `on_rise` is called each time `mark` has moved."""
 
-    __slots__ = ("_on_rise", "_spans", "mark")
+    __slots__ = ("_spans", "mark", "on_rise")
 
     def __init__(self, mark: P, on_rise: Callable[[], None]) -> None:
         self.mark = mark
-        self._on_rise = on_rise
+        self.on_rise = on_rise
         self._spans: list[_Span[P]] = []
 
     @property
@@ -68,4 +68,4 @@ class LowWater(Generic[P]):
         if count:
             self.mark = spans[count - 1].end
             del spans[:count]
-            self._on_rise()
+            self.on_rise()

@@ -61,9 +61,10 @@ DEFAULT_CHUNK_SIZE = 32768
 ADVISE_BYTES = 4 << 20
 """After how much read data the kernel is told that it may forget it."""
 LEAST_BUFFER = 3
-GATHER_SECONDS = 0.02
+GATHER_SECONDS = 0.05
 """After a round of reading: what is written meanwhile is read together."""
 COMMIT_SECONDS = 0.5
+COPIES_SECONDS = 0.5
 POLL_SECONDS = 0.25
 POLL_NAMES_SECONDS = 1.0
 HOLD_CHECK_SECONDS = 0.25
@@ -362,6 +363,7 @@ class Tail(Input[TailOptions]):
             every(options.refresh_interval, follower.scan),
             every(max(0.1, options.watcher_interval), follower.look_at_links),
             every(min(1.0, options.rotate_wait / 2), follower.look_at_leaving),
+            every(COPIES_SECONDS, follower.look_at_copies),
         ]
         if notified:
             self._timers.append(every(max(0.1, progress) / SLICES, follower.look_at_some))
@@ -429,39 +431,45 @@ class Tail(Input[TailOptions]):
 
     async def _read_once(self, file: File, follower: Follower, emit: Emit) -> bool:
         """Read the next piece of a file; False at its end."""
-        piece = self._take(file)
+        try:
+            piece = file.take(self._static_limits if file.static else self._event_limits)
+        except Rewritten:
+            await self._restart(file, follower, emit)
+            return True
+        except (OSError, zlib.error) as error:
+            self._tell_once(file, "read", f"cannot read {file.path}: {error}; it is tried again")
+            piece = None
         if piece is None:
-            file.static = False
-            if file.source.position - file.advised >= BLOCK_BYTES:
-                self._advise(file)
-            if file.flush_now or file.closing:
-                await self._finish(file, follower, emit)
+            await self._at_end(file, follower, emit)
             return False
         if file.leaving:
             file.active_at, file.closing = self._clock.monotonic(), False
         await self._emit_piece(file, piece, emit)
         return True
 
-    def _take(self, file: File) -> Piece | None:
-        try:
-            return file.take(self._static_limits if file.static else self._event_limits)
-        except Rewritten:
-            self._restart(file)
-            return self._take(file)
-        except (OSError, zlib.error) as error:
-            if "read" not in file.warned:
-                file.warned.add("read")
-                self._log.error(f"cannot read {file.path}: {error}; it is tried again")
-            return None
-
-    def _restart(self, file: File) -> None:
+    async def _restart(self, file: File, follower: Follower, emit: Emit) -> None:
+        """The file was truncated or written anew: it is read from its head."""
+        await self._emit_held(file, emit)
         self._log.info(
-            f"inode={file.identity[1]} file truncated {file.path}: reading it from its head"
-            f" (it was read up to {file.source.position})"
+            f"inode={file.identity[1]} file truncated {file.path}: reading it from its head,"
+            f" it was read up to {file.source.position}"
         )
+        if file.behind:
+            self._log.error(
+                f"{file.path} was truncated before all of it was read: lines after offset"
+                f" {file.source.position} are lost, unless a copy of it is followed"
+            )
+        follower.succeed(file)
         file.restart()
         if self._keeper is not None:
             self._keeper.restart(file)
+
+    async def _at_end(self, file: File, follower: Follower, emit: Emit) -> None:
+        file.static = False
+        if file.source.position - file.advised >= BLOCK_BYTES:
+            self._advise(file)
+        if file.flush_now or file.closing:
+            await self._finish(file, follower, emit)
 
     async def _emit_piece(self, file: File, piece: Piece, emit: Emit) -> None:
         if piece.kind == LINES:
@@ -495,18 +503,19 @@ class Tail(Input[TailOptions]):
         chunk, is_cut = cut_line(file, piece, self._keys, self._clock.time_ns())
         if is_cut:
             self._truncated.inc()
-            self._warn_once(file, "long", f"{file.path} has lines too long; they are cut")
+            self._tell_once(file, "long", f"{file.path} has lines too long; they are cut")
         await self._emit(file, chunk, piece.spot, emit)
 
     def _count_skipped(self, file: File) -> None:
         self._skipped.inc()
         self.context.drop(1, "line too long")
-        self._warn_once(file, "long", f"{file.path} has lines too long; they are skipped")
+        self._tell_once(file, "long", f"{file.path} has lines too long; they are skipped")
 
-    def _warn_once(self, file: File, what: str, message: str) -> None:
-        if what not in file.warned:
-            file.warned.add(what)
-            self._log.warn(message)
+    def _tell_once(self, file: File, what: str, message: str) -> None:
+        """An error of one file is told once, not at each of its lines."""
+        if what not in file.told:
+            file.told.add(what)
+            self._log.error(message)
 
     def _advise(self, file: File) -> None:
         """What was read of a file is not needed in the kernel's cache."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from tailrace.inputs.tail.encodings import Encoding
 from tailrace.inputs.tail.marker import MARKER_BYTES
 from tailrace.inputs.tail.positions import Position
-from tailrace.inputs.tail.source import Source, Spot
+from tailrace.inputs.tail.source import Rewritten, Source, Spot
 from tailrace.plugin.low_water import LowWater
 
 if TYPE_CHECKING:
@@ -25,6 +26,15 @@ class Limits:
     block: int
     longest: int
     skip_long: bool
+
+
+@dataclass(slots=True)
+class GoOn:
+    """A place in a compressed file to go on at; `before` are the last bytes that were passed on the way."""
+
+    offset: int
+    fits: Callable[[bytes], bool]
+    before: bytes = b""
 
 
 class Piece(NamedTuple):
@@ -56,11 +66,13 @@ class File:
     __slots__ = (
         "active_at",
         "advised",
+        "behind",
         "closed",
         "closing",
         "encoding",
         "fd",
         "flush_now",
+        "go_on",
         "held",
         "identity",
         "is_link",
@@ -78,7 +90,8 @@ class File:
         "spot",
         "static",
         "tag",
-        "warned",
+        "told",
+        "waiting",
         "watch",
     )
 
@@ -108,7 +121,12 @@ class File:
         """Where reading may go on once everything that was taken is settled."""
         self.advised = source.position
         """Up to where the kernel was told to forget what was read."""
+        self.go_on: GoOn | None = None
         self.skipping = False
+        self.waiting = False
+        """It may be a copy of a followed file, and is not read until that is known."""
+        self.behind = False
+        """When it was last read, more of it was there."""
         self.static = True
         """Its end has not been reached yet."""
         self.is_link = False
@@ -123,13 +141,16 @@ class File:
         self.closing = False
         """It is let go of once its rest was read."""
         self.closed = False
-        self.warned: set[str] = set()
+        self.told: set[str] = set()
         self.watch = -1
         self.size = self.mtime_ns = -1
 
     def take(self, limits: Limits) -> Piece | None:
         """The next piece; None if there is no whole line yet. Raises what `Source.peek` raises."""
+        if self.go_on is not None:
+            return self._pass_known(self.go_on, limits.block)
         data, begin = self.source.peek(limits.block)
+        self.behind = len(data) - begin >= limits.block
         if len(data) - begin < self.encoding.width:
             return None
         if self.skipping:
@@ -188,6 +209,21 @@ class File:
         self.source.consume(data, begin, end)
         return Piece(kind, data, begin, end, offset, spot or self.source.here)
 
+    def go_on_at(self, offset: int, fits: Callable[[bytes], bool]) -> None:
+        """Begin at an offset that can be reached only by reading up to it; at the head if `fits` denies it."""
+        self.go_on = GoOn(offset, fits)
+        self.spot = offset, b""
+
+    def _pass_known(self, go_on: GoOn, block: int) -> Piece:
+        data, begin = self.source.peek(min(block, go_on.offset - self.source.position))
+        go_on.before = (go_on.before + data[begin:])[-MARKER_BYTES:]
+        piece = self._taken(NOTHING, data, begin, len(data), self.spot)
+        if self.source.position == go_on.offset:
+            self.go_on = None
+        if len(data) == begin or (self.go_on is None and not go_on.fits(go_on.before)):
+            raise Rewritten
+        return piece
+
     def take_rest(self) -> Piece | None:
         """The last line of a file that nobody will write to any more, though it has no end."""
         data, begin = self.source.peek(1 << 20)
@@ -214,3 +250,4 @@ class File:
         self.spot = self.source.here
         self.advised = 0
         self.skipping = False
+        self.go_on = None

@@ -7,19 +7,21 @@ import os
 import stat
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from tailrace.inputs.tail.copies import Copies, goes_on_from_row
 from tailrace.inputs.tail.encodings import Encoding
 from tailrace.inputs.tail.files import File, Identity
 from tailrace.inputs.tail.joining import Joiner
 from tailrace.inputs.tail.keeping import Keeper, is_pending
 from tailrace.inputs.tail.paths import Patterns
 from tailrace.inputs.tail.positions import Position
-from tailrace.inputs.tail.source import GzipSource, PlainSource, Source
+from tailrace.inputs.tail.source import GzipSource, PlainSource, Source, Spot
 from tailrace.inputs.tail.tagging import NoTag
 from tailrace.inputs.tail.watching import Watcher
 from tailrace.plugin import Context
+from tailrace.plugin.low_water import LowWater
 
 OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
@@ -69,6 +71,12 @@ class Follower:
         self._unreadable: set[str] = set()
         self._round: list[File] = []
         self._started = False
+        self._by_path: dict[str, File] = {}
+        self._rewritten: list[Position] = []
+        """Rows whose files hold something else now."""
+        self._unknown: list[File] = []
+        """Files of the first scan that had no row."""
+        self.copies = Copies(self.enqueue, self._inherit, min(1.0, rules.rotate_wait))
         counter = context.metrics.counter
         self._opened = counter("fluentbit_input_files_opened_total", "Total number of opened files")
         self._closed = counter("fluentbit_input_files_closed_total", "Total number of closed files")
@@ -83,6 +91,7 @@ class Follower:
         self.scan()
         self._started = True
         if self._keeper is not None:
+            self._find_copies(self._keeper)
             self._find_moved(self._keeper)
 
     def scan(self) -> None:
@@ -96,12 +105,11 @@ class Follower:
             for directory in self._patterns.directories:
                 self.watcher.watch_directory(directory)
 
-    @property
-    def _from_head(self) -> bool:
-        return self._rules.from_head or (self._started and self._rules.new_from_head)
+    def _consider(self, path: str, succeeds: bool = False) -> None:
+        """Follow a path that matches, unless its file is followed already.
 
-    def _consider(self, path: str) -> None:
-        """Follow a path that matches, unless its file is followed already."""
+        `succeeds`: another file had the name before, so nothing of this one was ever read.
+        """
         try:
             status = os.stat(path)
         except OSError:
@@ -114,7 +122,7 @@ class Follower:
             if known.leaving:
                 self._adopt(known, path)
         elif not self._is_too_old(identity, status):
-            self._open(path)
+            self._open(path, succeeds)
 
     def _is_too_old(self, identity: Identity, status: os.stat_result) -> bool:
         oldest = self._rules.ignore_older
@@ -125,7 +133,7 @@ class Follower:
             return True
         return False
 
-    def _open(self, path: str) -> None:
+    def _open(self, path: str, succeeds: bool) -> None:
         try:
             tag = self._rules.tag(path)
             fd = os.open(path, OPEN_FLAGS)
@@ -138,12 +146,26 @@ class Follower:
             os.close(fd)
             return
         self._unreadable.discard(path)
-        row = self._keeper.positions.claim(identity[1], path) if self._keeper is not None else None
+        row = None
+        if self._keeper is not None:
+            row = self._keeper.positions.claim(identity[1], path)
+            succeeds = succeeds or self._keeper.positions.knows(path)
         try:
-            self._follow(path, path, tag, fd, status, row)
+            file = self._follow(path, path, tag, fd, status, row, succeeds)
         except OSError as error:
             os.close(fd)
             self._complain(path, error)
+        else:
+            if row is None:
+                self._examine(file)
+            self.enqueue(file)
+
+    def _examine(self, file: File) -> None:
+        """A file that was never seen may be a copy of one that was."""
+        if self._started:
+            self.copies.examine(file, self._by_path.get, self._context.clock.monotonic())
+        else:
+            self._unknown.append(file)
 
     def _complain(self, path: str, error: Exception) -> None:
         if path not in self._unreadable:
@@ -159,41 +181,50 @@ class Follower:
         fd: int,
         status: os.stat_result,
         row: Position | None,
+        succeeds: bool = True,
     ) -> File:
         """Follow an open file; `shown` is the name that its events bear."""
         identity = status.st_dev, status.st_ino
         encoding = self._rules.encoding(fd)
-        start = self._start_of(fd, status.st_size, identity, row)
-        source = self._source(path, fd, status.st_size, start, row)
+        fits = row is not None and row.is_of(fd, status.st_size)
+        start = self._start_of(status.st_size, identity, row, fits, succeeds)
+        source = self._source(path, fd, status.st_size, start, row if fits else None)
         file = File(path, shown, tag, fd, identity, source, encoding)
+        if row is not None and row.stream_offset > source.position and fits:
+            file.go_on_at(row.stream_offset, lambda before: True)
         file.is_link = os.path.islink(path)
         if self._rules.joiner is not None:
             file.joiner = self._rules.joiner(shown)
         if self._keeper is not None:
             self._keeper.follow(file, row)
-        self.files[identity] = file
+        self.files[identity] = self._by_path[path] = file
         if self.watcher is not None:
             self.watcher.add(file)
-        self.enqueue(file)
         self._opened.inc()
         self._log.debug(f"inode={identity[1]} with offset={source.position} appended as {path}")
         return file
 
-    def _start_of(self, fd: int, size: int, identity: Identity, row: Position | None) -> int:
+    def _start_of(
+        self, size: int, identity: Identity, row: Position | None, fits: bool, succeeds: bool
+    ) -> int:
         """Where reading begins: where it stopped, else the head or the end."""
         left_at = self._left_at.pop(identity, None)
         if row is not None:
-            return row.offset if row.is_of(fd, size) else 0
+            if not fits:
+                self._rewritten.append(replace(row))
+            return row.offset if fits else 0
         if left_at is not None and left_at <= size:
             return left_at
-        return 0 if self._from_head else size
+        rules = self._rules
+        from_head = rules.from_head or succeeds or (self._started and rules.new_from_head)
+        return 0 if from_head else size
 
     def _source(self, path: str, fd: int, size: int, start: int, row: Position | None) -> Source:
         if not path.lower().endswith(".gz"):
             return PlainSource(fd, start)
         if start and start == size:  # all of it was read, or nothing of it is wanted
             return GzipSource(fd, row.stream_offset if row else 0, raw_offset=size)
-        return GzipSource(fd, row.stream_offset if row and row.is_of(fd, size) else 0)
+        return GzipSource(fd)
 
     def _adopt(self, file: File, path: str) -> None:
         """A file that was renamed has a name that is meant."""
@@ -203,12 +234,42 @@ class Follower:
 
     def _rename(self, file: File, path: str) -> None:
         self._log.info(f"inode={file.identity[1]} handle rotation(): {file.path} => {path}")
+        if self._by_path.get(file.path) is file:
+            del self._by_path[file.path]
+        self._by_path[path] = file
         file.path = path
         file.is_link = os.path.islink(path)
         if self._keeper is not None:
             self._keeper.rename(file)
 
-    # Files that were rotated while the agent did not run
+    # Copies, and files that were rotated while the agent did not run
+
+    def _inherit(self, file: File, low: LowWater[Spot] | None) -> None:
+        self._log.info(f"{file.path} goes on at {file.spot[0]}, where its original was read to")
+        if self._keeper is not None:
+            self._keeper.inherit(file, low)
+
+    def succeed(self, file: File) -> None:
+        """A file is about to be read from its head again or let go of: a copy of it goes on in its place."""
+        self.copies.succeed(file, self._context.clock.monotonic())
+
+    def look_at_copies(self) -> None:
+        """Whether files that wait are copies."""
+        self.copies.look(self._context.clock.monotonic())
+
+    def _find_copies(self, keeper: Keeper) -> None:
+        """Of files that were truncated or compressed meanwhile, the copies go on where reading stopped."""
+        lost: dict[str, list[Position]] = {}
+        for row in (*self._rewritten, *keeper.positions.unclaimed()):
+            lost.setdefault(os.path.dirname(row.name), []).append(row)
+        for file in self._unknown:
+            rows = lost.get(os.path.dirname(file.path), [])
+            original = next((row for row in rows if goes_on_from_row(file, row)), None)
+            if original is not None:
+                rows.remove(original)
+                self._inherit(file, None)
+        self._rewritten.clear()
+        self._unknown.clear()
 
     def _find_moved(self, keeper: Keeper) -> None:
         """Read what is left of files that were renamed to a name no pattern takes; drop rows of deleted ones."""
@@ -249,6 +310,7 @@ class Follower:
             return False
         keeper.positions.claim(row.inode, row.name)
         file = self._follow(path, row.name, tag, fd, status, row)
+        self.enqueue(file)
         self._log.info(f"inode={row.inode} {row.name} was rotated to {path}: reading what is left")
         self._leave(file)
         return True
@@ -257,7 +319,7 @@ class Follower:
 
     def enqueue(self, file: File) -> None:
         """Have the file read in its turn."""
-        if not file.ready and not file.closed:
+        if not file.ready and not file.closed and not file.waiting:
             file.ready = True
             self.ready.append(file)
             self.wake.set()
@@ -293,7 +355,7 @@ class Follower:
             self._leave(file)
         if os.fstat(file.fd).st_nlink:
             self._rotated.inc()
-        self._consider(old)
+        self._consider(old, succeeds=True)
 
     def _new_name(self, file: File) -> str:
         """The name in the same directory that the file has now, if it is meant."""
@@ -380,6 +442,7 @@ class Follower:
     def let_go(self, file: File) -> None:
         """The file has been read to its end and nobody writes to it any more."""
         self._leaving.pop(file, None)
+        self.succeed(file)
         self._close(file)
         if self._keeper is not None:
             self._keeper.let_go(file)
@@ -389,6 +452,8 @@ class Follower:
         if self.watcher is not None:
             self.watcher.remove(file)
         self.files.pop(file.identity, None)
+        if self._by_path.get(file.path) is file:
+            del self._by_path[file.path]
         os.close(file.fd)
         self._closed.inc()
         self._log.debug(f"inode={file.identity[1]} removing file name {file.path}")

@@ -37,10 +37,19 @@ class Keeper:
         self.restart(file)
 
     def restart(self, file: File) -> None:
-        """The file is read from its source's place on, whatever was under way."""
-        file.low = LowWater(file.source.here, partial(self._note, file))
+        """The file is read from its present place on, whatever was under way."""
+        file.low = LowWater(file.spot, partial(self._note, file))
         if file.position is not None and not file.source.position:
             file.position.head, file.position.head_bytes = b"", 0
+        self._note(file)
+
+    def inherit(self, file: File, low: LowWater[Spot] | None) -> None:
+        """The file goes on in another's place: what of that is under way counts for it."""
+        if low is None:
+            self.restart(file)
+            return
+        low.on_rise = partial(self._note, file)
+        file.low = low
         self._note(file)
 
     def sign(self, file: File, chunk: Chunk, spot: Spot) -> None:

@@ -93,7 +93,12 @@ class Position:
 
 def fingerprint(fd: int, size: int) -> bytes:
     """A hash of the first `size` bytes of an open file."""
-    return blake2b(os.pread(fd, size, 0), digest_size=16).digest()
+    return digest(os.pread(fd, size, 0))
+
+
+def digest(head: bytes) -> bytes:
+    """The hash that a fingerprint is."""
+    return blake2b(head, digest_size=16).digest()
 
 
 @dataclass(slots=True)
@@ -171,6 +176,7 @@ class Positions:
         self._doomed: list[Position] = []
         for position in self._read_all():
             self._unclaimed.setdefault(position.inode, []).append(position)
+        self._names = {row.name for row in self.unclaimed()}
 
     def _read_all(self) -> Iterator[Position]:
         for row in self._database.connection.execute(SELECT):
@@ -199,6 +205,10 @@ class Positions:
             return None
         self._doomed += rows[1:]
         return newest
+
+    def knows(self, name: str) -> bool:
+        """Whether a file of this name was followed before."""
+        return name in self._names
 
     def unclaimed(self) -> list[Position]:
         """Rows of files that have not been found."""

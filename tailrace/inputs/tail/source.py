@@ -97,27 +97,16 @@ class GzipSource:
 
     __slots__ = ("_buffer", "_inflate", "_input", "fd", "position", "raw_offset")
 
-    def __init__(self, fd: int, position: int, raw_offset: int = 0) -> None:
-        """Go on at `position` of the stream. `raw_offset` not 0: the file was read up to there, whole members."""
+    def __init__(self, fd: int, position: int = 0, raw_offset: int = 0) -> None:
+        """`raw_offset`: the file was read up to there, whole members, which held `position` bytes."""
         self.fd = fd
         self.restart()
-        if raw_offset:
-            self.position, self.raw_offset = position, raw_offset
-        else:
-            self._skip(position)
+        self.position, self.raw_offset = position, raw_offset
 
     def restart(self) -> None:
         self.position = self.raw_offset = 0
         self._buffer = self._input = b""
         self._inflate = zlib.decompressobj(GZIP_WINDOW)
-
-    def _skip(self, count: int) -> None:
-        while self.position < count:
-            data, _ = self.peek(min(RAW_BLOCK_BYTES, count - self.position))
-            if not data:
-                self.restart()
-                return
-            self.consume(data, 0, len(data))
 
     def peek(self, size: int) -> tuple[bytes, int]:
         if os.fstat(self.fd).st_size < self.raw_offset:

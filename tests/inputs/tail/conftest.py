@@ -92,12 +92,10 @@ class Tailing:
     async def idle(self) -> None:
         """Until everything that is ready was read."""
         follower = self.plugin._follower
-        for _ in range(10_000):
+        quiet = 0
+        while quiet < 6 and not self.task.done():
             await asyncio.sleep(0)
-            if not follower.ready and not follower.wake.is_set():
-                break
-        for _ in range(5):
-            await asyncio.sleep(0)
+            quiet = 0 if follower.ready or follower.wake.is_set() else quiet + 1
         if self.task.done() and not self.task.cancelled() and self.task.exception():
             raise self.task.exception() or AssertionError
 

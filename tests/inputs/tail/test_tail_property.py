@@ -37,7 +37,7 @@ class World:
 
     async def end(self, how: str) -> None:
         if self.settles_before_end:
-            await self.agent.passes(1.5)
+            await self.agent.passes(3)
             self.settle(len(self.agent.receipts))
             await self.agent.passes(0.75)
         await (self.agent.stop() if how == "stop" else self.agent.kill())
@@ -126,7 +126,7 @@ def test_every_line_is_delivered(tailing_class, runs, seed, settles):
                 await world.do(operation)
         world.append()
         await world.start()
-        await world.agent.passes(1)
+        await world.agent.passes(3)
         await world.end("stop")
         return world
 
