@@ -26,20 +26,16 @@ import os
 import resource
 import zlib
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tailrace.config import CommaList, ConfigError, Seconds, Size, option
 from tailrace.config.types import Reader, one_of, text
 from tailrace.inputs.tail import encodings
-from tailrace.inputs.tail.docker_mode import DockerJoiner, DockerRules
 from tailrace.inputs.tail.encodings import Encoding
 from tailrace.inputs.tail.files import CUT, LINES, LONG, File, Limits, Piece
-from tailrace.inputs.tail.first_line import FirstLineJoiner, FirstLineRules
 from tailrace.inputs.tail.following import SLICES, Follower, Rules, raise_open_files_limit
 from tailrace.inputs.tail.joining import Joiner, Keys
-from tailrace.inputs.tail.keeping import Keeper
 from tailrace.inputs.tail.paths import Patterns
-from tailrace.inputs.tail.positions import Database, Positions
 from tailrace.inputs.tail.shaping import (
     Shape,
     chunk_of_events,
@@ -53,6 +49,9 @@ from tailrace.inputs.tail.tagging import tagger
 from tailrace.inputs.tail.watching import Inotify, Polling, Watcher
 from tailrace.model import Chunk
 from tailrace.plugin import Emit, Input, InputOptions, Parser, input_plugin
+
+if TYPE_CHECKING:
+    from tailrace.inputs.tail.keeping import Keeper
 
 BLOCK_BYTES = 131072
 """How much is read at once, if `buffer_chunk_size` is left at its default."""
@@ -248,8 +247,8 @@ class Tail(Input[TailOptions]):
     def _find_parser(self, name: str) -> Parser[Any] | None:
         if not name:
             return None
-        if self.options.multiline:
-            self._log.warn(f"multiline is on: parser '{name}' is not used")
+        if self.options.multiline or self.options.multiline_parser:
+            self._log.warn(f"lines are joined by multiline parsers: parser '{name}' is not used")
             return None
         try:
             return self.context.parser(name)
@@ -273,6 +272,8 @@ class Tail(Input[TailOptions]):
         raise ConfigError("multiline.parser can't be used yet.")
 
     def _docker_joiner(self) -> Callable[[str], Joiner]:
+        from tailrace.inputs.tail.docker_mode import DockerJoiner, DockerRules
+
         options = self.options
         first = options.docker_mode_parser
         rules = DockerRules(
@@ -285,6 +286,8 @@ class Tail(Input[TailOptions]):
         return lambda path: DockerJoiner(rules, path)
 
     def _first_line_joiner(self) -> Callable[[str], Joiner]:
+        from tailrace.inputs.tail.first_line import FirstLineJoiner, FirstLineRules
+
         options = self.options
         if not options.parser_firstline:
             raise ConfigError("multiline: parser_firstline is missing.", "Name a parser.")
@@ -336,16 +339,24 @@ class Tail(Input[TailOptions]):
         options = self.options
         raise_open_files_limit(resource)
         if options.db:
-            database = Database.open(
-                options.db, options.db_sync, options.db_journal_mode, options.db_locking
-            )
-            positions = Positions(database, options.db_compare_filename)
-            self._keeper = Keeper(positions, self._clock, self._log)
+            self._keeper = self._open_database()
         patterns = Patterns(options.path, options.exclude_path)
         follower = self._follower = Follower(patterns, self._rules, self._keeper, self.context)
         follower.watcher = self._make_watcher(follower)
         self._start_timers(follower, isinstance(follower.watcher, Inotify))
         follower.start()
+
+    def _open_database(self) -> Keeper:
+        # Here, since most inputs need none of it.
+        from tailrace.inputs.tail.keeping import Keeper
+        from tailrace.inputs.tail.positions import Database, Positions
+
+        options = self.options
+        database = Database.open(
+            options.db, options.db_sync, options.db_journal_mode, options.db_locking
+        )
+        positions = Positions(database, options.db_compare_filename)
+        return Keeper(positions, self._clock, self._log)
 
     def _make_watcher(self, follower: Follower) -> Watcher:
         if not self.options.inotify_watcher:

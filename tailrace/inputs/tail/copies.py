@@ -11,12 +11,14 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tailrace.inputs.tail.files import File
-from tailrace.inputs.tail.marker import marker_of
-from tailrace.inputs.tail.positions import HEAD_BYTES, Position, digest
+from tailrace.inputs.tail.marker import HEAD_BYTES, marker_of
 from tailrace.inputs.tail.source import GzipSource, PlainSource
+
+if TYPE_CHECKING:
+    from tailrace.inputs.tail.positions import Position
 
 LEAST_BYTES = 256
 """Less than this is never taken for a copy: little text is easily written twice."""
@@ -156,7 +158,7 @@ def goes_on_from_row(file: File, row: Position) -> bool:
     """The same at the start of the agent, for a file that is gone or was rewritten while it did not run."""
     if min(row.head_bytes, row.offset) < LEAST_BYTES:
         return False
-    if digest(head_of(file, row.head_bytes)) != row.head:
+    if not row.has_head(head_of(file, row.head_bytes)):
         return False
     return goes_on(
         file, row.offset, lambda before: marker_of(before[-row.marker_bytes :]) == row.marker

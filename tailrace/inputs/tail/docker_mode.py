@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from json.decoder import scanstring  # type: ignore[attr-defined]
-from typing import Any
+from typing import Any, NamedTuple
 
 from tailrace.inputs.tail.joining import Events, Keys
 from tailrace.plugin import Parser
@@ -22,8 +21,7 @@ MOST_HELD = 16 << 20
 """Characters of one joined line; what is longer comes in parts."""
 
 
-@dataclass(frozen=True, slots=True)
-class DockerRules:
+class DockerRules(NamedTuple):
     """What is the same for all files. Times are nanoseconds; `ignore_older` 0 is never."""
 
     first: Parser[Any] | None

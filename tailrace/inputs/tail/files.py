@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tailrace.inputs.tail.encodings import Encoding
 from tailrace.inputs.tail.marker import MARKER_BYTES
-from tailrace.inputs.tail.positions import Position
 from tailrace.inputs.tail.source import Rewritten, Source, Spot
 from tailrace.plugin.low_water import LowWater
 
 if TYPE_CHECKING:
     from tailrace.inputs.tail.joining import Joiner
+    from tailrace.inputs.tail.positions import Position
 
 Identity = tuple[int, int]
 """Device and inode."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(NamedTuple):
     """How much is read at once (`block`), how long a line may be with its LF (`longest`), in bytes."""
 
     block: int
@@ -82,6 +81,7 @@ class File:
         "mtime_ns",
         "path",
         "position",
+        "quiet_rounds",
         "ready",
         "shown",
         "size",
@@ -144,6 +144,18 @@ class File:
         self.told: set[str] = set()
         self.watch = -1
         self.size = self.mtime_ns = -1
+        """As it was when it was last looked at."""
+        self.quiet_rounds = 0
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether something that was emitted is not settled."""
+        return self.low is not None and self.low.pending
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether its joiner holds lines back."""
+        return self.joiner is not None and self.joiner.held_from is not None
 
     def take(self, limits: Limits) -> Piece | None:
         """The next piece; None if there is no whole line yet. Raises what `Source.peek` raises."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tailrace.inputs.tail.joining import Events, Keys
 from tailrace.model import Body
@@ -14,8 +13,7 @@ MOST_HELD = 16 << 20
 """Characters of lines that go on with one event; what is longer comes in parts."""
 
 
-@dataclass(frozen=True, slots=True)
-class FirstLineRules:
+class FirstLineRules(NamedTuple):
     """What is the same for all files. Times are nanoseconds; `ignore_older` 0 is never."""
 
     first: Parser[Any]

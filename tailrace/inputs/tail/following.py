@@ -7,32 +7,34 @@ import os
 import stat
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tailrace.inputs.tail.copies import Copies, goes_on_from_row
 from tailrace.inputs.tail.encodings import Encoding
 from tailrace.inputs.tail.files import File, Identity
 from tailrace.inputs.tail.joining import Joiner
-from tailrace.inputs.tail.keeping import Keeper, is_pending
 from tailrace.inputs.tail.paths import Patterns
-from tailrace.inputs.tail.positions import Position
 from tailrace.inputs.tail.source import GzipSource, PlainSource, Source, Spot
 from tailrace.inputs.tail.tagging import NoTag
 from tailrace.inputs.tail.watching import Watcher
 from tailrace.plugin import Context
 from tailrace.plugin.low_water import LowWater
 
+if TYPE_CHECKING:
+    from tailrace.inputs.tail.keeping import Keeper
+    from tailrace.inputs.tail.positions import Position
+
 OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
 COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 SLICES = 8
 """A round of looking at all files is done in this many parts, so that no turn takes long."""
+LONG_QUIET_ROUNDS = 240
 ROW_SECONDS = 7 * 86400
 """How long the row of a file whose directory is not there is kept."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
+class Rules(NamedTuple):
     """How files are followed. Times in seconds; `ignore_older` 0: never."""
 
     from_head: bool
@@ -70,6 +72,7 @@ class Follower:
         """Where files that are too old are read on from once they are written to."""
         self._unreadable: set[str] = set()
         self._round: list[File] = []
+        self._rounds = 0
         self._started = False
         self._by_path: dict[str, File] = {}
         self._rewritten: list[Position] = []
@@ -384,16 +387,20 @@ class Follower:
             self._look_at(file)
 
     def look_at_all(self) -> None:
-        """Look at every file (polling)."""
+        """Look at every file (polling); at those that have been quiet for long only each eighth time."""
+        self._rounds += 1
+        turn = self._rounds % SLICES
         for file in list(self.files.values()):
-            self._look_at(file)
+            if file.quiet_rounds < LONG_QUIET_ROUNDS or file.identity[1] % SLICES == turn:
+                self._look_at(file)
 
     def _look_at(self, file: File) -> None:
         if file.closed or file.ready:
             return
         status = os.fstat(file.fd)
+        file.quiet_rounds += 1
         if status.st_size != file.size or status.st_mtime_ns != file.mtime_ns:
-            file.size, file.mtime_ns = status.st_size, status.st_mtime_ns
+            file.size, file.mtime_ns, file.quiet_rounds = status.st_size, status.st_mtime_ns, 0
             self.enqueue(file)
         if not status.st_nlink:
             self.on_name(file)
@@ -429,7 +436,7 @@ class Follower:
     def _release_old(self) -> None:
         oldest = self._context.clock.time_ns() / 1e9 - self._rules.ignore_older
         for file in list(self.files.values()):
-            if file.ready or file.leaving or is_pending(file) or is_holding(file):
+            if file.ready or file.leaving or file.is_pending or file.is_holding:
                 continue
             if os.fstat(file.fd).st_mtime < oldest:
                 self._left_at[file.identity] = file.source.position
@@ -466,10 +473,6 @@ class Follower:
         for file in list(self.files.values()):
             self._close(file)
         self.ready.clear()
-
-
-def is_holding(file: File) -> bool:
-    return file.joiner is not None and file.joiner.held_from is not None
 
 
 def is_identity(path: str, identity: Identity) -> bool:

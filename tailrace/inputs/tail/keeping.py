@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from functools import partial
 
 from tailrace.inputs.tail.files import File
-from tailrace.inputs.tail.marker import MARKER_BYTES, marker_of
-from tailrace.inputs.tail.positions import HEAD_BYTES, Position, Positions, fingerprint
+from tailrace.inputs.tail.marker import HEAD_BYTES, MARKER_BYTES, marker_of
+from tailrace.inputs.tail.positions import NotWritten, Position, Positions, fingerprint
 from tailrace.inputs.tail.source import GzipSource, Spot
 from tailrace.model import Chunk
 from tailrace.plugin.clock import Clock
@@ -76,7 +75,7 @@ class Keeper:
         if not self._changed and not self.positions.doomed:
             return
         changed, self._changed = self._changed, {}
-        gone = [file for file in changed if file.closed and not is_pending(file)]
+        gone = [file for file in changed if file.closed and not file.is_pending]
         kept = [file for file in changed if not file.closed]
         try:
             self.positions.write(
@@ -84,13 +83,13 @@ class Keeper:
                 [file.position for file in gone if file.position is not None],
                 self.now,
             )
-        except sqlite3.Error as error:
+        except NotWritten as error:
             self._changed = {**changed, **self._changed}
             self._complain(error)
         else:
             self._failing = False
 
-    def _complain(self, error: sqlite3.Error) -> None:
+    def _complain(self, error: NotWritten) -> None:
         if not self._failing:
             self._failing = True
             self._log.error(
@@ -138,7 +137,3 @@ class Keeper:
         """Write what is settled, and close the database."""
         self.commit()
         self.positions.close()
-
-
-def is_pending(file: File) -> bool:
-    return file.low is not None and file.low.pending

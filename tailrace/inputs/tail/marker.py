@@ -5,6 +5,8 @@ Fluent Bit keeps it in its table: XXH3 (64 bit, no seed) of up to 32 bytes. The 
 """
 
 MARKER_BYTES = 32
+HEAD_BYTES = 1024
+"""How many of a file's first bytes make its fingerprint."""
 
 MASK = (1 << 64) - 1
 PRIME64_1, PRIME64_2, PRIME64_3 = 0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9

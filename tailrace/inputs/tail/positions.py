@@ -8,18 +8,18 @@ and counts only while the original's row has not been changed by another program
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from tailrace.config import ConfigError
 from tailrace.inputs.tail.marker import marker_of
 
-HEAD_BYTES = 1024
-"""How many of a file's first bytes make its fingerprint."""
+if TYPE_CHECKING:
+    import sqlite3
+
 BUSY_SECONDS = 0.2
 """How long a locked database is waited for; what could not be written is tried again later."""
 
@@ -55,6 +55,10 @@ ORDER BY f.id DESC
 SYNC = {"off": 0, "normal": 1, "full": 2, "extra": 3}
 
 
+class NotWritten(Exception):
+    """The database can't be written to now."""
+
+
 @dataclass(slots=True)
 class Position:
     """One row: how far a file was read and settled, and what it is known by.
@@ -86,6 +90,10 @@ class Position:
             return True
         count = min(self.marker_bytes, self.offset)
         return marker_of(os.pread(fd, count, self.offset - count)) == self.marker
+
+    def has_head(self, head: bytes) -> bool:
+        """Whether a file that begins with these bytes has this one's fingerprint."""
+        return digest(head) == self.head
 
     def _head_fits(self, fd: int) -> bool:
         return not self.head_bytes or fingerprint(fd, self.head_bytes) == self.head
@@ -130,18 +138,24 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Everything inside is written, or nothing."""
-        self.connection.execute("BEGIN IMMEDIATE")
+        """Everything inside is written, or nothing; raises `NotWritten`."""
+        import sqlite3
+
+        connection = self.connection
         try:
-            yield self.connection
-        except BaseException:
-            self.connection.execute("ROLLBACK")
-            raise
-        self.connection.execute("COMMIT")
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise NotWritten(str(error)) from error
 
 
 def connect(path: str, sync: str, journal_mode: str, exclusive: bool) -> sqlite3.Connection:
     """A connection set up as Fluent Bit sets up its own, with both tables in place."""
+    import sqlite3  # here, since most inputs need no database, and it takes 6 ms
+
     try:
         connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
         connection.execute(f"PRAGMA synchronous={SYNC[sync]}")
@@ -231,7 +245,7 @@ class Positions:
     def write(self, changed: Iterable[Position], gone: Iterable[Position], now: int) -> None:
         """Save some rows and delete others, all or none; `now` is in seconds since the epoch.
 
-        Raises `sqlite3.Error` if the database can't be written to now.
+        Raises `NotWritten` if the database can't be written to now.
         """
         doomed = [(each.id,) for each in (*gone, *self._doomed) if each.id]
         with self._database.transaction() as connection:
