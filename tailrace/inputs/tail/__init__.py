@@ -525,7 +525,7 @@ class Tail(Input[TailOptions]):
     def _tell_once(self, file: File, what: str, message: str) -> None:
         """An error of one file is told once, not at each of its lines."""
         if what not in file.told:
-            file.told.add(what)
+            file.told |= {what}
             self._log.error(message)
 
     def _advise(self, file: File) -> None:

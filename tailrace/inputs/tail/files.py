@@ -141,7 +141,7 @@ class File:
         self.closing = False
         """It is let go of once its rest was read."""
         self.closed = False
-        self.told: set[str] = set()
+        self.told: frozenset[str] = frozenset()
         self.watch = -1
         self.size = self.mtime_ns = -1
         """As it was when it was last looked at."""

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tailrace.inputs.tail.copies import Copies, goes_on_from_row
+from tailrace.inputs.tail.copies import Copies
 from tailrace.inputs.tail.encodings import Encoding
 from tailrace.inputs.tail.files import File, Identity
 from tailrace.inputs.tail.joining import Joiner
-from tailrace.inputs.tail.paths import Patterns
+from tailrace.inputs.tail.paths import Patterns, is_identity
 from tailrace.inputs.tail.source import GzipSource, PlainSource, Source, Spot
 from tailrace.inputs.tail.tagging import NoTag
 from tailrace.inputs.tail.watching import Watcher
@@ -26,12 +26,9 @@ if TYPE_CHECKING:
     from tailrace.inputs.tail.positions import Position
 
 OPEN_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
-COMPRESSED = (".gz", ".bz2", ".xz", ".zst")
 SLICES = 8
 """A round of looking at all files is done in this many parts, so that no turn takes long."""
 LONG_QUIET_ROUNDS = 240
-ROW_SECONDS = 7 * 86400
-"""How long the row of a file whose directory is not there is kept."""
 
 
 class Rules(NamedTuple):
@@ -63,10 +60,10 @@ class Follower:
         self.wake = asyncio.Event()
         self.watcher: Watcher | None = None
         self._patterns = patterns
-        self._rules = rules
+        self.rules = rules
         self._keeper = keeper
         self._context = context
-        self._log = context.log
+        self.log = context.log
         self._leaving: dict[File, None] = {}
         self._left_at: dict[Identity, int] = {}
         """Where files that are too old are read on from once they are written to."""
@@ -79,7 +76,7 @@ class Follower:
         """Rows whose files hold something else now."""
         self._unknown: list[File] = []
         """Files of the first scan that had no row."""
-        self.copies = Copies(self.enqueue, self._inherit, min(1.0, rules.rotate_wait))
+        self.copies = Copies(self.enqueue, self.inherit, min(1.0, rules.rotate_wait))
         counter = context.metrics.counter
         self._opened = counter("fluentbit_input_files_opened_total", "Total number of opened files")
         self._closed = counter("fluentbit_input_files_closed_total", "Total number of closed files")
@@ -94,8 +91,12 @@ class Follower:
         self.scan()
         self._started = True
         if self._keeper is not None:
-            self._find_copies(self._keeper)
-            self._find_moved(self._keeper)
+            from tailrace.inputs.tail.returning import find_copies, find_moved
+
+            find_copies(self, self._keeper, self._rewritten, self._unknown)
+            find_moved(self, self._keeper)
+        self._rewritten.clear()
+        self._unknown.clear()
 
     def scan(self) -> None:
         """Look for new files, and for followed ones that have gone from their names."""
@@ -104,7 +105,7 @@ class Follower:
         if self._started:
             self.look_at_names()
         self._commit()
-        if self.watcher is not None and (self._rules.new_from_head or not self._started):
+        if self.watcher is not None and (self.rules.new_from_head or not self._started):
             for directory in self._patterns.directories:
                 self.watcher.watch_directory(directory)
 
@@ -128,7 +129,7 @@ class Follower:
             self._open(path, succeeds)
 
     def _is_too_old(self, identity: Identity, status: os.stat_result) -> bool:
-        oldest = self._rules.ignore_older
+        oldest = self.rules.ignore_older
         if not oldest:
             return False
         if status.st_mtime < self._context.clock.time_ns() / 1e9 - oldest:
@@ -138,7 +139,7 @@ class Follower:
 
     def _open(self, path: str, succeeds: bool) -> None:
         try:
-            tag = self._rules.tag(path)
+            tag = self.rules.tag(path)
             fd = os.open(path, OPEN_FLAGS)
         except (OSError, NoTag) as error:
             self._complain(path, error)
@@ -154,7 +155,7 @@ class Follower:
             row = self._keeper.positions.claim(identity[1], path)
             succeeds = succeeds or self._keeper.positions.knows(path)
         try:
-            file = self._follow(path, path, tag, fd, status, row, succeeds)
+            file = self.follow(path, path, tag, fd, status, row, succeeds)
         except OSError as error:
             os.close(fd)
             self._complain(path, error)
@@ -174,9 +175,9 @@ class Follower:
         if path not in self._unreadable:
             self._unreadable.add(path)
             reason = os.strerror(error.errno or 0) if isinstance(error, OSError) else str(error)
-            self._log.error(f"cannot read {path}: {reason}; it is tried again at each refresh")
+            self.log.error(f"cannot read {path}: {reason}; it is tried again at each refresh")
 
-    def _follow(
+    def follow(
         self,
         path: str,
         shown: str,
@@ -188,7 +189,7 @@ class Follower:
     ) -> File:
         """Follow an open file; `shown` is the name that its events bear."""
         identity = status.st_dev, status.st_ino
-        encoding = self._rules.encoding(fd)
+        encoding = self.rules.encoding(fd)
         fits = row is not None and row.is_of(fd, status.st_size)
         start = self._start_of(status.st_size, identity, row, fits, succeeds)
         source = self._source(path, fd, status.st_size, start, row if fits else None)
@@ -196,15 +197,15 @@ class Follower:
         if row is not None and row.stream_offset > source.position and fits:
             file.go_on_at(row.stream_offset, lambda before: True)
         file.is_link = os.path.islink(path)
-        if self._rules.joiner is not None:
-            file.joiner = self._rules.joiner(shown)
+        if self.rules.joiner is not None:
+            file.joiner = self.rules.joiner(shown)
         if self._keeper is not None:
             self._keeper.follow(file, row)
         self.files[identity] = self._by_path[path] = file
         if self.watcher is not None:
             self.watcher.add(file)
         self._opened.inc()
-        self._log.debug(f"inode={identity[1]} with offset={source.position} appended as {path}")
+        self.log.debug(f"inode={identity[1]} with offset={source.position} appended as {path}")
         return file
 
     def _start_of(
@@ -218,7 +219,7 @@ class Follower:
             return row.offset if fits else 0
         if left_at is not None and left_at <= size:
             return left_at
-        rules = self._rules
+        rules = self.rules
         from_head = rules.from_head or succeeds or (self._started and rules.new_from_head)
         return 0 if from_head else size
 
@@ -236,7 +237,7 @@ class Follower:
         self._rename(file, path)
 
     def _rename(self, file: File, path: str) -> None:
-        self._log.info(f"inode={file.identity[1]} handle rotation(): {file.path} => {path}")
+        self.log.info(f"inode={file.identity[1]} handle rotation(): {file.path} => {path}")
         if self._by_path.get(file.path) is file:
             del self._by_path[file.path]
         self._by_path[path] = file
@@ -245,10 +246,11 @@ class Follower:
         if self._keeper is not None:
             self._keeper.rename(file)
 
-    # Copies, and files that were rotated while the agent did not run
+    # Copies
 
-    def _inherit(self, file: File, low: LowWater[Spot] | None) -> None:
-        self._log.info(f"{file.path} goes on at {file.spot[0]}, where its original was read to")
+    def inherit(self, file: File, low: LowWater[Spot] | None) -> None:
+        """A copy goes on where its original was read to; `low` is what of that is under way."""
+        self.log.info(f"{file.path} goes on at {file.spot[0]}, where its original was read to")
         if self._keeper is not None:
             self._keeper.inherit(file, low)
 
@@ -259,64 +261,6 @@ class Follower:
     def look_at_copies(self) -> None:
         """Whether files that wait are copies."""
         self.copies.look(self._context.clock.monotonic())
-
-    def _find_copies(self, keeper: Keeper) -> None:
-        """Of files that were truncated or compressed meanwhile, the copies go on where reading stopped."""
-        lost: dict[str, list[Position]] = {}
-        for row in (*self._rewritten, *keeper.positions.unclaimed()):
-            lost.setdefault(os.path.dirname(row.name), []).append(row)
-        for file in self._unknown:
-            rows = lost.get(os.path.dirname(file.path), [])
-            original = next((row for row in rows if goes_on_from_row(file, row)), None)
-            if original is not None:
-                rows.remove(original)
-                self._inherit(file, None)
-        self._rewritten.clear()
-        self._unknown.clear()
-
-    def _find_moved(self, keeper: Keeper) -> None:
-        """Read what is left of files that were renamed to a name no pattern takes; drop rows of deleted ones."""
-        lost = [row for row in keeper.positions.unclaimed() if not is_inode(row.name, row.inode)]
-        entries: dict[str, dict[int, str]] = {}
-        gone: list[Position] = []
-        for row in lost:
-            directory = os.path.dirname(row.name)
-            if directory not in entries:
-                entries[directory] = inodes_in(directory)
-            name = entries[directory].get(row.inode, "")
-            if name:
-                if not self._read_rest(os.path.join(directory, name), row, keeper):
-                    gone.append(row)
-            elif entries[directory] or row.updated < keeper.now - ROW_SECONDS:
-                gone.append(row)
-        keeper.positions.drop(gone)
-        keeper.commit()
-
-    def _read_rest(self, path: str, row: Position, keeper: Keeper) -> bool:
-        """Follow a file that was renamed. False if nothing of it is left to be read, so that its row may go."""
-        try:
-            tag = self._rules.tag(row.name)
-            fd = os.open(path, OPEN_FLAGS)
-        except (OSError, NoTag):
-            return True
-        status = os.fstat(fd)
-        identity = status.st_dev, status.st_ino
-        same = row.is_of(fd, status.st_size)
-        begins = row.offset if same else 0
-        if (
-            not stat.S_ISREG(status.st_mode)
-            or not ((same and row.marker_bytes) or is_rotated_name(path, row.name))
-            or begins >= status.st_size
-            or identity in self.files
-        ):
-            os.close(fd)
-            return False
-        keeper.positions.claim(row.inode, row.name)
-        file = self._follow(path, row.name, tag, fd, status, row)
-        self.enqueue(file)
-        self._log.info(f"inode={row.inode} {row.name} was rotated to {path}: reading what is left")
-        self._leave(file)
-        return True
 
     # Being told
 
@@ -342,7 +286,7 @@ class Follower:
 
     def on_overflow(self) -> None:
         """Changes were missed."""
-        self._log.warn("inotify event queue overflow, looking at all files")
+        self.log.warn("inotify event queue overflow, looking at all files")
         for file in self.files.values():
             self.enqueue(file)
         self.scan()
@@ -355,7 +299,7 @@ class Follower:
         if name:
             self._rename(file, name)
         else:
-            self._leave(file)
+            self.leave(file)
         if os.fstat(file.fd).st_nlink:
             self._rotated.inc()
         self._consider(old, succeeds=True)
@@ -370,7 +314,8 @@ class Follower:
         meant = self._patterns.match(name) and is_identity(name, file.identity)
         return name if meant else ""
 
-    def _leave(self, file: File) -> None:
+    def leave(self, file: File) -> None:
+        """The file has no name that is meant: it is let go of when it has been quiet."""
         file.leaving = True
         file.active_at = self._context.clock.monotonic()
         self._leaving[file] = None
@@ -422,7 +367,7 @@ class Follower:
         due = [
             file
             for file in self._leaving
-            if not file.ready and file.active_at + self._rules.rotate_wait <= now
+            if not file.ready and file.active_at + self.rules.rotate_wait <= now
         ]
         if any(os.fstat(file.fd).st_nlink for file in due):
             self.scan()  # it may have a name that is meant, elsewhere
@@ -430,11 +375,11 @@ class Follower:
             if file.leaving and not file.closed:
                 file.closing = True
                 self.enqueue(file)
-        if self._rules.ignore_active_older:
+        if self.rules.ignore_active_older:
             self._release_old()
 
     def _release_old(self) -> None:
-        oldest = self._context.clock.time_ns() / 1e9 - self._rules.ignore_older
+        oldest = self._context.clock.time_ns() / 1e9 - self.rules.ignore_older
         for file in list(self.files.values()):
             if file.ready or file.leaving or file.is_pending or file.is_holding:
                 continue
@@ -463,7 +408,7 @@ class Follower:
             del self._by_path[file.path]
         os.close(file.fd)
         self._closed.inc()
-        self._log.debug(f"inode={file.identity[1]} removing file name {file.path}")
+        self.log.debug(f"inode={file.identity[1]} removing file name {file.path}")
 
     def close(self) -> None:
         """Stop following."""
@@ -473,37 +418,6 @@ class Follower:
         for file in list(self.files.values()):
             self._close(file)
         self.ready.clear()
-
-
-def is_identity(path: str, identity: Identity) -> bool:
-    """Whether a path leads to the file of this device and inode."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return False
-    return (status.st_dev, status.st_ino) == identity
-
-
-def is_inode(path: str, inode: int) -> bool:
-    try:
-        return os.stat(path).st_ino == inode
-    except OSError:
-        return False
-
-
-def is_rotated_name(path: str, old: str) -> bool:
-    """Whether a name is what rotation makes of another, as in.log.1; a compressed file is never the same file."""
-    name = os.path.basename(path)
-    return name.startswith(os.path.basename(old)) and not name.endswith(COMPRESSED)
-
-
-def inodes_in(directory: str) -> dict[int, str]:
-    """Names of a directory's entries by inode; empty if it can't be read."""
-    try:
-        with os.scandir(directory or ".") as entries:
-            return {entry.inode(): entry.name for entry in entries}
-    except OSError:
-        return {}
 
 
 def raise_open_files_limit(resource: Any, wanted: int = 1 << 16) -> None:

@@ -63,3 +63,12 @@ class Patterns:
         return any(self._names_it(index, name) for index in indexes) and not self._excluded.match(
             path
         )
+
+
+def is_identity(path: str, identity: tuple[int, int]) -> bool:
+    """Whether a path leads to the file of this device and inode."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return False
+    return (status.st_dev, status.st_ino) == identity
