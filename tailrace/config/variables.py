@@ -1,0 +1,34 @@
+"""Variables in configurations: `${NAME}` and `${NAME:-default}`.
+
+`@SET` and the `env` section come before the process's environment. A name that is nowhere gives nothing; a dollar without
+braces, or without the closing one, stays as it is. Values never appear in messages: they may be secrets.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+VARIABLE = re.compile(r"\$\{([^}:]*?)(?::-([^}]*))?\}")
+
+
+class Variables:
+    """The variables of one configuration; `own` were set in its files."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.own: dict[str, str] = {}
+        self._environ = environ
+
+    def set(self, name: str, value: str) -> None:
+        self.own[name] = value
+
+    def expand(self, text: str) -> str:
+        """The text with every variable replaced by its value."""
+        if "${" not in text:
+            return text
+        return VARIABLE.sub(self._replacement, text)
+
+    def _replacement(self, found: re.Match[str]) -> str:
+        name, default = found.groups()
+        value = self.own.get(name, self._environ.get(name))
+        return value or (default or "")

@@ -1,0 +1,169 @@
+"""Conditions of processors and routes: rules over fields, joined with and or or.
+
+    condition:
+      op: and
+      rules:
+        - {field: $level, op: eq, value: error}
+        - {field: "$code", op: gte, value: 500}
+
+Semantics: Fluent Bit's documentation, "Conditional processing". A missing field counts as "" or 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tailrace.model.accessor import MISSING, Accessor, AccessorError
+from tailrace.model.chunk import Body, Metadata
+
+OPERATORS = ("eq", "neq", "gt", "lt", "gte", "lte", "regex", "not_regex", "in", "not_in")
+METADATA_CONTEXTS = ("metadata", "attributes")
+BODY_CONTEXTS = ("", "body", "message", "record")
+
+Test = Callable[[Any], bool]
+
+
+class ConditionError(ValueError):
+    """What is wrong with a condition, and how to mend it."""
+
+
+class Rule:
+    """One comparison of one field."""
+
+    def __init__(self, accessor: Accessor, on_metadata: bool, test: Test) -> None:
+        self.get = accessor.get
+        self.on_metadata = on_metadata
+        self.test = test
+
+    def mask(self, bodies: Sequence[Body], metadata: Sequence[Metadata] | None) -> list[bool]:
+        get, test = self.get, self.test
+        items: Sequence[Any] = bodies
+        if self.on_metadata:
+            items = metadata if metadata is not None else [{}] * len(bodies)
+        return [test(get(item)) for item in items]
+
+
+class Condition:
+    """Rules joined with `and` or `or`."""
+
+    def __init__(self, rules: list[Rule], is_and: bool) -> None:
+        self._rules = rules
+        self._is_and = is_and
+
+    @classmethod
+    def parse(cls, value: Any) -> Condition:
+        """Read a condition as it stands in YAML."""
+        if not isinstance(value, dict):
+            raise ConditionError(f"{value!r} is no condition. Give op and rules.")
+        op = str(value.get("op", "and")).lower()
+        if op not in ("and", "or"):
+            raise ConditionError(f"op '{op}' is not known. Give and or or.")
+        rules = value.get("rules")
+        if not isinstance(rules, list) or not rules:
+            raise ConditionError(
+                "there are no rules. Give a list of: {field: $key, op: eq, value: x}."
+            )
+        return cls([read_rule(rule) for rule in rules], op == "and")
+
+    def mask(self, bodies: Sequence[Body], metadata: Sequence[Metadata] | None) -> list[bool]:
+        """For which events it holds."""
+        masks = [rule.mask(bodies, metadata) for rule in self._rules]
+        if len(masks) == 1:
+            return masks[0]
+        join = all if self._is_and else any
+        return [join(row) for row in zip(*masks, strict=True)]
+
+
+def read_rule(value: Any) -> Rule:
+    if not isinstance(value, dict) or not isinstance(value.get("field"), str):
+        raise ConditionError(f"{value!r} is no rule. Give field, op and value.")
+    op = str(value.get("op", "")).lower()
+    if op not in OPERATORS:
+        raise ConditionError(
+            f"op '{value.get('op')}' is not known. Give one of: {', '.join(OPERATORS)}."
+        )
+    context = str(value.get("context") or "").lower()
+    if context not in (*METADATA_CONTEXTS, *BODY_CONTEXTS):
+        raise ConditionError(f"context '{context}' is not known. Give body or metadata.")
+    try:
+        accessor = Accessor(value["field"])
+    except AccessorError as error:
+        raise ConditionError(f"field: {error}") from error
+    return Rule(accessor, context in METADATA_CONTEXTS, make_test(op, value.get("value")))
+
+
+def make_test(op: str, wanted: Any) -> Test:
+    """The test of one field's value."""
+    match op:
+        case "eq" | "neq":
+            text = as_text(wanted)
+            return (
+                (lambda found: as_text(found) == text)
+                if op == "eq"
+                else (lambda found: as_text(found) != text)
+            )
+        case "in" | "not_in":
+            if not isinstance(wanted, list):
+                raise ConditionError(f"op {op} needs a list of values, not {wanted!r}.")
+            texts = frozenset(map(as_text, wanted))
+            return (
+                (lambda found: as_text(found) in texts)
+                if op == "in"
+                else (lambda found: as_text(found) not in texts)
+            )
+        case "regex" | "not_regex":
+            return make_regex_test(op, wanted)
+    return make_number_test(op, wanted)
+
+
+def make_regex_test(op: str, wanted: Any) -> Test:
+    from tailrace.model.regex import RegexError, compile_regex
+
+    try:
+        search = compile_regex(as_text(wanted)).search
+    except RegexError as error:
+        raise ConditionError(f"{wanted!r}: {error}") from error
+    if op == "regex":
+        return lambda found: search(as_text(found)) is not None
+    return lambda found: search(as_text(found)) is None
+
+
+def make_number_test(op: str, wanted: Any) -> Test:
+    try:
+        number = float(as_text(wanted))
+    except ValueError:
+        raise ConditionError(f"op {op} needs a number, not {wanted!r}.") from None
+    match op:
+        case "gt":
+            return lambda found: as_number(found) > number
+        case "lt":
+            return lambda found: as_number(found) < number
+        case "gte":
+            return lambda found: as_number(found) >= number
+    return lambda found: as_number(found) <= number
+
+
+def as_text(value: Any) -> str:
+    """The text that is compared; a missing field counts as empty."""
+    if isinstance(value, str):
+        return value
+    if value is None or value is MISSING or isinstance(value, (dict, list)):
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:f}"
+    return str(value)
+
+
+def as_number(value: Any) -> float:
+    """The number that is compared; what is missing or no number counts as 0."""
+    if isinstance(value, (bool, int, float)):
+        return float(value)
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return 0.0
+    return 0.0

@@ -1,0 +1,5 @@
+"""What can be wrong with the description of a time."""
+
+
+class TimeFormatError(ValueError):
+    """A time format, offset or zone that cannot be used."""

@@ -1,0 +1,205 @@
+"""MessagePack events as Fluent Bit keeps and forwards them.
+
+    [[time, metadata], body]     since 2.1
+    [time, body]                 before
+
+`time` is EventTime (extension 0 or fixext8: seconds and nanoseconds, big endian; fluentd's "Forward Protocol
+Specification v1"), an integer or a float of seconds. Events with the times -1 and -2 begin and end a group
+(OpenTelemetry resource and scope); what they hold is given beside the events.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgpack
+
+from tailrace.model.chunk import Body, Metadata
+
+GROUP_BEGIN, GROUP_END = -1, -2
+MOST_TEXT = 64 << 20
+EVENT_TIME = struct.Struct(">II")
+SECOND = 1_000_000_000
+
+
+class MsgpackError(ValueError):
+    """Bytes that are no MessagePack events; `position` is the byte of the event that can't be read."""
+
+    def __init__(self, what: str, position: int = 0) -> None:
+        super().__init__(f"{what} (byte {position})")
+        self.position = position
+
+
+class Group(NamedTuple):
+    """What events share: the group's metadata and body, and the range of its events."""
+
+    start: int
+    end: int
+    metadata: Metadata
+    body: Body
+
+
+class Events(NamedTuple):
+    """What some bytes held. `metadata` is None when all is empty; `is_whole` is False when reading stopped early."""
+
+    times: list[int]
+    metadata: list[Metadata] | None
+    bodies: list[Body]
+    groups: list[Group]
+    is_whole: bool
+
+
+class EventTime(NamedTuple):
+    """A time on its way through an unpacker, nanoseconds."""
+
+    time_ns: int
+
+
+def _ext_hook(code: int, data: bytes) -> Any:
+    if code == 0 and len(data) == 8:
+        seconds, nanoseconds = EVENT_TIME.unpack(data)
+        return EventTime(seconds * SECOND + nanoseconds)
+    return msgpack.ExtType(code, data)
+
+
+def unpacker(data: bytes) -> msgpack.Unpacker:
+    """An unpacker of untrusted bytes; text that is no UTF-8 survives as surrogate escapes."""
+    made = msgpack.Unpacker(
+        None,
+        raw=False,
+        strict_map_key=False,
+        unicode_errors="surrogateescape",
+        ext_hook=_ext_hook,
+        max_buffer_size=max(len(data), 1) + 1,
+        max_str_len=MOST_TEXT,
+        max_bin_len=MOST_TEXT,
+        use_list=True,
+    )
+    made.feed(data)
+    return made
+
+
+def decode_events(data: bytes, lenient: bool = False) -> Events:
+    """All events; `lenient`: those before the damage instead of an error."""
+    times: list[int] = []
+    metadata: list[Metadata] = []
+    bodies: list[Body] = []
+    groups: list[Group] = []
+    open_group: tuple[int, Metadata, Body] | None = None
+    has_metadata = False
+    source, position, is_whole = unpacker(data), 0, True
+    while True:
+        position = source.tell()
+        if position >= len(data):
+            break
+        try:
+            time, meta, body = read_event(source.unpack(), position)
+        except msgpack.OutOfData:
+            error: Exception = MsgpackError("an event is cut off", position)
+        except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as problem:
+            error = problem
+        else:
+            if time == GROUP_BEGIN * SECOND:
+                open_group = (len(times), meta, body)
+            elif time == GROUP_END * SECOND:
+                if open_group is not None:
+                    groups.append(Group(open_group[0], len(times), open_group[1], open_group[2]))
+                open_group = None
+            else:
+                times.append(time)
+                metadata.append(meta)
+                bodies.append(body)
+                has_metadata = has_metadata or bool(meta)
+            continue
+        if not lenient:
+            raise (
+                error if isinstance(error, MsgpackError) else MsgpackError(str(error), position)
+            ) from error
+        is_whole = False
+        break
+    if open_group is not None:
+        groups.append(Group(open_group[0], len(times), open_group[1], open_group[2]))
+    return Events(times, metadata if has_metadata else None, bodies, groups, is_whole)
+
+
+def read_event(value: Any, position: int) -> tuple[int, Metadata, Body]:
+    """Time (ns), metadata and body of one event."""
+    if type(value) is not list or len(value) != 2 or type(value[1]) is not dict:
+        raise MsgpackError("this is no event", position)
+    head, body = value
+    meta: Metadata = {}
+    if type(head) is list:
+        if len(head) != 2 or type(head[1]) is not dict:
+            raise MsgpackError("this is no head of an event", position)
+        head, meta = head
+    return time_of(head, position), meta, body
+
+
+def time_of(value: Any, position: int = 0) -> int:
+    """A time as it stands in an event, in nanoseconds."""
+    if type(value) is EventTime:
+        seconds = value.time_ns // SECOND
+        if seconds in (0xFFFFFFFF, 0xFFFFFFFE):  # -1 and -2: groups
+            return (seconds - (1 << 32)) * SECOND
+        return value.time_ns
+    if type(value) is int:
+        return value * SECOND
+    if type(value) is float and -1e11 < value < 1e11:
+        return round(value * 1e9)
+    raise MsgpackError(f"{value!r} is no time", position)
+
+
+def encode_events(
+    times: Sequence[int], metadata: Sequence[Metadata] | None, bodies: Sequence[Body]
+) -> bytes:
+    """Events in the form since 2.1. A time that EventTime can't hold (before 1970, after 2106) is written as a float."""
+    pack = msgpack.Packer(
+        default=_plain, unicode_errors="surrogateescape", autoreset=True, strict_types=False
+    ).pack
+    parts = []
+    add = parts.append
+    if metadata is None:
+        for time, body in zip(times, bodies, strict=True):
+            if 0 <= time < 0xFFFFFFFE_00000000:
+                seconds, nanoseconds = divmod(time, SECOND)
+                if seconds < 0xFFFFFFFE:
+                    add(b"\x92\x92\xd7\x00" + EVENT_TIME.pack(seconds, nanoseconds) + b"\x80")
+                    add(pack(body))
+                    continue
+            add(b"\x92\x92" + pack(time / 1e9) + b"\x80" + pack(body))
+        return b"".join(parts)
+    for time, meta, body in zip(times, metadata, bodies, strict=True):
+        add(b"\x92\x92" + encode_time(time) + pack(meta) + pack(body))
+    return b"".join(parts)
+
+
+def encode_time(time_ns: int) -> bytes:
+    """EventTime as fixext8, or a float where it does not fit."""
+    seconds, nanoseconds = divmod(time_ns, SECOND)
+    if 0 <= seconds < 0xFFFFFFFE:
+        return b"\xd7\x00" + EVENT_TIME.pack(seconds, nanoseconds)
+    return b"\xcb" + struct.pack(">d", time_ns / 1e9)
+
+
+def _plain(value: Any) -> Any:
+    """What MessagePack has no type for: integers beyond 64 bit become floats."""
+    if isinstance(value, int):
+        return float(value)
+    return str(value)
+
+
+def count_events(data: bytes) -> int:
+    """How many events there are, without decoding them."""
+    source, count = unpacker(data), 0
+    while source.tell() < len(data):
+        position = source.tell()
+        try:
+            source.skip()
+        except msgpack.OutOfData:
+            raise MsgpackError("an event is cut off", position) from None
+        except (ValueError, RecursionError) as error:
+            raise MsgpackError(str(error), position) from error
+        count += 1
+    return count

@@ -1,0 +1,37 @@
+"""Records in the notation that Fluent Bit prints on standard output: `[[time, {metadata}], {"key"=>value}]`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+SECOND = 1_000_000_000
+
+
+def event_text(time_ns: int, metadata: dict[str, Any], body: dict[str, Any]) -> str:
+    """One event."""
+    seconds, nanoseconds = divmod(time_ns, SECOND)
+    return f"[[{seconds}.{nanoseconds:09d}, {value_text(metadata)}], {value_text(body)}]"
+
+
+def value_text(value: Any) -> str:
+    """A value: texts stand in quotes as they are, floats with six digits, null is nil."""
+    kind = type(value)
+    if kind is str:
+        return f'"{value}"'
+    if kind is dict:
+        return (
+            "{"
+            + ", ".join(f"{value_text(key)}=>{value_text(item)}" for key, item in value.items())
+            + "}"
+        )
+    if kind is list or kind is tuple:
+        return "[" + ", ".join(map(value_text, value)) + "]"
+    if value is None:
+        return "nil"
+    if kind is bool:
+        return "true" if value else "false"
+    if kind is float:
+        return f"{value:f}"
+    if kind is bytes:
+        return '"' + "".join(chr(b) if 32 <= b < 127 else f"\\x{b:02x}" for b in value) + '"'
+    return str(value)
