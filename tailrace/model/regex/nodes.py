@@ -5,9 +5,8 @@ Options such as `(?i)` are already resolved: a node says by itself what it match
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from tailrace.model.regex.charset import Ranges
 
@@ -38,76 +37,64 @@ class Place(Enum):
     KEEP = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Char:
+class Char(NamedTuple):
     """One literal character. `fold`, in any letter case, is spelled out before the reader is done."""
 
     code: int
     fold: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class CharClass:
+class CharClass(NamedTuple):
     """Any one character of a set."""
 
     ranges: Ranges
 
 
-@dataclass(frozen=True, slots=True)
-class AnyChar:
+class AnyChar(NamedTuple):
     """The dot: any character, line feeds only if `newlines`."""
 
     newlines: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Anchor:
+class Anchor(NamedTuple):
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
-class LineBreak:
+class LineBreak(NamedTuple):
     r"""`\R`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Grapheme:
+class Grapheme(NamedTuple):
     r"""`\X`: what a reader takes for one character."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sequence:
+class Sequence(NamedTuple):
     items: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(NamedTuple):
     items: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Repeat:
+class Repeat(NamedTuple):
     item: Node
     low: int
     high: int
     mode: Mode
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(NamedTuple):
     """A capture; groups are numbered from 1 in the order of their opening brackets."""
 
     number: int
     item: Node
 
 
-@dataclass(frozen=True, slots=True)
-class Atomic:
+class Atomic(NamedTuple):
     item: Node
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(NamedTuple):
     """Text ahead (or behind) that must (or, `negated`, must not) be there."""
 
     item: Node
@@ -115,23 +102,20 @@ class Look:
     negated: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Absent:
+class Absent(NamedTuple):
     """`(?~...)`: the longest text that does not contain a match of `item`, or a shorter one."""
 
     item: Node
 
 
-@dataclass(frozen=True, slots=True)
-class BackReference:
+class BackReference(NamedTuple):
     """The text that a group matched; of several groups the last that took part."""
 
     numbers: tuple[int, ...]
     fold: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Conditional:
+class Conditional(NamedTuple):
     """`yes` if the group took part in the match, else `no`."""
 
     number: int
@@ -139,8 +123,7 @@ class Conditional:
     no: Node
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     r"""`\g<name>`: match a group's pattern again, here. Group 0 is the whole pattern."""
 
     number: int
@@ -168,8 +151,7 @@ Node: TypeAlias = (
 EMPTY: Final = Sequence(())
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(NamedTuple):
     """A whole regular expression.
 
     `names` holds the name of each group, in order: all None, or none of them.

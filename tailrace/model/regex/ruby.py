@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from tailrace.model.regex import charset
 from tailrace.model.regex.charclass import CharClassReader
@@ -89,8 +88,7 @@ def read_pattern(text: str, *, fold: bool, newlines: bool, extended: bool) -> Pa
     return _Reader(text, Options(fold=fold, newlines=newlines, extended=extended)).read()
 
 
-@dataclass(frozen=True, slots=True)
-class _PendingCall:
+class _PendingCall(NamedTuple):
     r"""A `\g<name>` whose group may follow later in the pattern."""
 
     name: str
@@ -175,7 +173,7 @@ class _Reader(Scanner):
             elif letter in "adu":
                 if not on:
                     raise self.error(f"the option {letter} cannot be switched off")
-                options = replace(options, charset=letter)
+                options = options._replace(charset=letter)
             else:
                 options = _switched(options, letter, on)
         return options
@@ -431,10 +429,10 @@ def _anchor(place: Place) -> Callable[[_Reader], Node]:
 
 def _switched(options: Options, letter: str, on: bool) -> Options:
     if letter == "i":
-        return replace(options, fold=on)
+        return options._replace(fold=on)
     if letter == "m":
-        return replace(options, newlines=on)
-    return replace(options, extended=on)
+        return options._replace(newlines=on)
+    return options._replace(extended=on)
 
 
 _BRACKETS: Final[dict[str, Callable[[Node], Node]]] = {
@@ -551,7 +549,7 @@ class _Renumbering:
             case Choice(items):
                 return Choice(tuple(map(self.rewrite, items)))
             case Repeat() | Atomic() | Look() | Absent():
-                return replace(node, item=self.rewrite(node.item))
+                return node._replace(item=self.rewrite(node.item))
             case Conditional(number, yes, no):
                 return Conditional(self.numbers[number], self.rewrite(yes), self.rewrite(no))
             case BackReference(numbers, fold):

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from tailrace.model.regex import charset
 from tailrace.model.regex.charset import Ranges
@@ -25,8 +24,7 @@ _BYTE_ESCAPE: Final = re.compile(r"\\(?:x([0-9A-Fa-f]{1,2})|([0-7]{1,3}))")
 _WIDE_ESCAPE: Final = re.compile(r"x\{([0-9A-Fa-f]{1,8})\}")
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """`i`, `m` and `x`, and which characters `\\w \\d \\s \\b` and POSIX brackets mean: d, a or u."""
 
     fold: bool = False

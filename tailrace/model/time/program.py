@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from tailrace.model.time import civil
 from tailrace.model.time.errors import TimeFormatError
@@ -46,8 +45,7 @@ _FAILURES: Final = "(KeyError, TypeError, AttributeError)"
 """What a field out of range raises, or one that the text did not reach."""
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(NamedTuple):
     """What reads texts of one format: `read(pattern.match(text), *today)` gives a `Reading`, or None.
 
     `fraction` is the number of the group with the fraction, 0 without one. `separable` means that what stands before the fraction gives

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from tailrace.model.time.errors import TimeFormatError
 from tailrace.model.time.zones import NUMERIC_ZONE, named_zone
@@ -58,8 +57,7 @@ class Kind(Enum):
     FIELD = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """One part of a format.
 
     `pattern` matches what it reads; for a `FIELD` its only group holds the text of `field`, whose values are
