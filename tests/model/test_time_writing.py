@@ -62,7 +62,7 @@ def test_a_double_has_sixteen_digits(time_ns):
     assert date_encoder("double")(time_ns).decode() == sixteen_digits(time_ns)
 
 
-@given(st.integers(1_000_000_000, 2**31), st.integers(0, 10**6 - 1), st.integers(370, 630))
+@given(st.integers(1_000_000_000, 2**32), st.integers(0, 10**6 - 1), st.integers(370, 630))
 def test_a_double_between_two_microseconds_is_rounded_as_in_c(second, micros, nanos):
     time_ns = (second * 10**6 + micros) * 1000 + nanos
     assert date_encoder("double")(time_ns).decode() == sixteen_digits(time_ns)
