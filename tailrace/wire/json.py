@@ -230,9 +230,9 @@ class Encoder:
         if not self.escape_unicode:
             return lines
         text = b"\n".join(lines)
-        if text.isascii():
+        if text.isascii() and DELETE not in text:
             return lines
-        return text.decode().encode("ascii", "tailrace.json").split(b"\n")
+        return escaped(text).split(b"\n")
 
     def dated_lines(
         self, bodies: Sequence[Body], times: Sequence[int], key: str, encode_time: EncodeTime
@@ -258,8 +258,8 @@ class Encoder:
             joined = dumps(texts if isinstance(texts, list) else list(texts))
         except TypeError:
             return [head + line + b"}" for line in self.lines(list(texts))]
-        if self.escape_unicode and not joined.isascii():
-            joined = joined.decode().encode("ascii", "tailrace.json")
+        if self.escape_unicode:
+            joined = escaped(joined)
         if b'\\",' in joined:  # a text that ends in a quote and a comma looks like a border
             return [head + line + b"}" for line in self.lines(list(texts))]
         inner = joined[2:-2]
@@ -326,6 +326,16 @@ def clean_text(text: str) -> str:
 def _stand_in(found: re.Match[str]) -> str:
     code = ord(found.group())
     return chr(0xE000 + code - 0xDC00) if 0xDC80 <= code <= 0xDCFF else "\ufffd"
+
+
+DELETE = b"\x7f"
+
+
+def escaped(text: bytes) -> bytes:
+    """JSON text with what is beyond printable ASCII as escapes."""
+    if not text.isascii():
+        text = text.decode().encode("ascii", "tailrace.json")
+    return text.replace(DELETE, b"\\u007f")
 
 
 ENCODER = Encoder()

@@ -1,0 +1,69 @@
+"""Print events on standard output.
+
+Example:
+    Name   stdout
+    Match  *
+    Format json_lines
+"""
+
+from __future__ import annotations
+
+import sys
+
+from tailrace.config import ConfigError, option
+from tailrace.model import Chunk
+from tailrace.plugin import Output, OutputOptions, Retry, output_plugin
+from tailrace.wire.notation import event_text
+from tailrace.wire.records import join, record_encoder
+
+FORMATS = ("msgpack", "json", "json_lines", "json_stream")
+
+
+class StdoutOptions(OutputOptions):
+    format: str = option("msgpack")
+    """msgpack (the text form `[0] tag: [[time, {}], {...}]`), json, json_lines or json_stream."""
+
+    json_date_format: str = option("double")
+    """double, iso8601, iso8601ns, epoch, epoch_ms, epoch_ns or java_sql_timestamp."""
+
+    json_date_key: str = option("date")
+    """The key of the time in JSON; false leaves it out."""
+
+
+@output_plugin("stdout")
+class Stdout(Output[StdoutOptions]):
+    keeps_chunks = False
+
+    def __init__(self, options: StdoutOptions) -> None:
+        super().__init__(options)
+        self.layout = options.format.lower()
+        if self.layout not in FORMATS:
+            raise ConfigError(
+                f"format: '{options.format}' is not known.", f"Give one of: {', '.join(FORMATS)}."
+            )
+        escape = self.context.service("json.escape_unicode")
+        self.records = record_encoder(options.json_date_key, options.json_date_format, escape)
+
+    async def flush(self, chunk: Chunk) -> None:
+        if self.layout == "msgpack":
+            data = self.as_text(chunk)
+        else:
+            data = join(self.records(chunk), self.layout)
+            if self.layout != "json_lines":
+                data += b"\n"
+        try:
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+        except OSError as error:
+            raise Retry(f"standard output can't be written: {error.strerror}") from error
+
+    def as_text(self, chunk: Chunk) -> bytes:
+        chunk.open()
+        metadata = chunk.metadata or [{}] * chunk.count
+        lines = [
+            f"[{number}] {chunk.tag}: {event_text(time, meta, body)}\n"
+            for number, (time, meta, body) in enumerate(
+                zip(chunk.times, metadata, chunk.bodies, strict=True)
+            )
+        ]
+        return "".join(lines).encode("utf-8", "surrogateescape")
