@@ -189,8 +189,8 @@ def one_of(*choices: str) -> Reader:
 
 def reader_for(annotation: Any, many: bool = False) -> Reader:
     """The reader of an annotation; of the items' type for an option that may be given many times."""
-    if many and typing.get_origin(annotation) is list:
-        annotation = typing.get_args(annotation)[0]
+    if many and typing.get_origin(annotation) in (list, dict):
+        annotation = typing.get_args(annotation)[-1]
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         annotation = next(a for a in typing.get_args(annotation) if a is not type(None))
     for extra in getattr(annotation, "__metadata__", ()):

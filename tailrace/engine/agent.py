@@ -96,6 +96,8 @@ class Agent:
         add_streams(pipeline, plan, self._log)
         await pipeline.start()
         self.pipeline, self.service = pipeline, service
+        for instance in plan.instances():
+            instance.context.log.debug("started")
         self._log.info(
             f"[tailrace] version={__version__}, {len(plan.inputs)} inputs, {len(plan.outputs)} outputs"
         )

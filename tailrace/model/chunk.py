@@ -50,18 +50,18 @@ class Chunk:
     __slots__ = (
         "_bodies",
         "_decode",
+        "_metadata",
+        "_times",
         "count",
         "hops",
         "key",
         "kind",
         "lines",
-        "metadata",
         "nbytes",
         "packed",
         "payload",
         "receipt",
         "tag",
-        "times",
     )
 
     def __init__(
@@ -74,12 +74,12 @@ class Chunk:
     ) -> None:
         self.tag = tag
         self.kind = LOGS
-        self.times = times
+        self._times = times
         self._bodies: list[Body] | None = bodies
         self._decode: Callable[[], tuple[list[int], list[Metadata] | None, list[Body]]] | None = (
             None
         )
-        self.metadata = metadata
+        self._metadata = metadata
         self.count = len(bodies)
         self.nbytes = nbytes or 64 * len(bodies)
         self.key = ""
@@ -134,6 +134,28 @@ class Chunk:
         return self._bodies is not None
 
     @property
+    def times(self) -> list[int]:
+        """Nanoseconds since the epoch, one for each event."""
+        if self._decode is not None:
+            self._open()
+        return self._times
+
+    @times.setter
+    def times(self, times: list[int]) -> None:
+        self._times = times
+
+    @property
+    def metadata(self) -> list[Metadata] | None:
+        """One map for each event; None when all are empty."""
+        if self._decode is not None:
+            self._open()
+        return self._metadata
+
+    @metadata.setter
+    def metadata(self, metadata: list[Metadata] | None) -> None:
+        self._metadata = metadata
+
+    @property
     def bodies(self) -> list[Body]:
         """The bodies, decoded in one go at the first look; raw forms are gone after it."""
         if self._bodies is None:
@@ -151,7 +173,7 @@ class Chunk:
             key = self.key
             self.bodies = [{key: line} for line in self.lines]
         elif self._decode is not None:
-            self.times, self.metadata, self.bodies = self._decode()
+            self._times, self._metadata, self.bodies = self._decode()
         else:
             self._bodies = []
 

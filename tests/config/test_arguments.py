@@ -1,0 +1,48 @@
+"""The command line."""
+
+import pytest
+
+from tailrace.config.arguments import ArgumentsError, parse
+
+
+def plugins(argv):
+    return [(s.kind, [(e.key, e.value) for e in s]) for s in parse(argv).sections]
+
+
+def test_properties_belong_to_the_plugin_named_last():
+    assert plugins(["-i", "a", "-t", "x", "-p", "k=v=w", "-o", "b", "-m", "*"]) == [
+        ("input", [("name", "a"), ("tag", "x"), ("k", "v=w")]),
+        ("output", [("name", "b"), ("match", "*")]),
+    ]
+
+
+@pytest.mark.parametrize("argv", [["-f", "2"], ["-f2"], ["--flush=2"], ["--flush", "2"]])
+def test_a_value_may_be_attached_or_follow(argv):
+    assert [(e.key, e.value) for e in parse(argv).service] == [("flush", "2")]
+
+
+def test_switches_may_stand_together():
+    made = parse(["-vv", "-DH"])
+    assert made.dry_run
+    assert [(e.key, e.value) for e in made.service] == [("http_server", "on"), ("log_level", "trace")]
+
+
+def test_help_behind_a_plugin_is_that_plugins():
+    assert parse(["-i", "tail", "-h"]).help_plugin == ("input", "tail")
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        (["--flsh", "1"], "Did you mean 'flush'?"),
+        (["-x"], "there is no flag '-x'"),
+        (["agent.conf"], "a configuration is given with -c FILE"),
+        (["-f"], "-f needs a value"),
+        (["-p", "a=b"], "give -i, -F or -o first"),
+        (["-i", "x", "-p", "ab"], "Write it as: -p key=value"),
+        (["--sosreport"], "there is no report"),
+    ],
+)
+def test_a_mistake_is_said_with_its_mend(argv, expected):
+    with pytest.raises(ArgumentsError, match=expected.replace("?", r"\?")):
+        parse(argv)

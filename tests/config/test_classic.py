@@ -1,0 +1,71 @@
+"""The classic format: sections, entries, variables, includes, and every mistake with its place."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tailrace.config import classic
+from tailrace.config.errors import Problems
+from tailrace.config.variables import Variables
+
+
+def read(tmp_path, text, environ=None, name="agent.conf"):
+    (tmp_path / name).write_text(text)
+    problems = Problems()
+    result = classic.read(tmp_path / name, Variables(environ or {}), problems)
+    sections = [(section.kind, [(entry.key, entry.value) for entry in section]) for section in result.sections]
+    return sections, [str(problem).replace(str(tmp_path) + "/", "") for problem in problems]
+
+
+def test_sections_hold_entries_with_the_rest_of_the_line_as_value(tmp_path):
+    text = "# first\n[INPUT]\n    Name  tail # not a comment\n\n    # one\n    path\t/a b\n[output]\n  name null\n"
+    assert read(tmp_path, text) == (
+        [("input", [("Name", "tail # not a comment"), ("path", "/a b")]), ("output", [("name", "null")])],
+        [],
+    )
+
+
+def test_a_variable_takes_its_value_from_set_then_the_environment_then_its_default(tmp_path):
+    text = "@SET A=1\n[X]\n k ${A} ${B} ${C:-c} ${D} $E ${F\n"
+    assert read(tmp_path, text, {"A": "0", "B": "2", "C": ""})[0] == [("x", [("k", "1 2 c  $E ${F")])]
+
+
+def test_includes_take_wildcards_and_name_variables(tmp_path):
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts/b.conf").write_text("[B]\n k 1\n")
+    (tmp_path / "parts/a.conf").write_text("[A]\n k 1\n")
+    sections, problems = read(tmp_path, "@INCLUDE ${WHERE}/*.conf\n[C]\n k 1\n", {"WHERE": "parts"})
+    assert ([kind for kind, _ in sections], problems) == (["a", "b", "c"], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[INPUT]\nname x\n", "agent.conf:2:1: 'name x' is not indented."),
+        ("[INPUT]\n  name x\n   tag y\n", "agent.conf:3:4: 'tag y' is indented otherwise"),
+        ("[INPUT]\n  name\n", "agent.conf:2:3: 'name' has no value. Write: key value."),
+        ("[INPUT\n  name x\n", "agent.conf:1:1: '[INPUT' is no section. Write it as: [INPUT]."),
+        ("  name x\n", "agent.conf:1:3: 'name x' stands in no section."),
+        ("@INCLUDE nowhere.conf\n", "the included file 'nowhere.conf' is not there"),
+        ("@INCLUDE agent.conf\n", "includes itself"),
+        ("@SET x\n", "'@SET x' sets nothing"),
+        ("@DO x\n", "'@DO' is not known"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(tmp_path, text, expected):
+    _, problems = read(tmp_path, text)
+    assert any(expected in problem for problem in problems), problems
+
+
+def test_a_missing_file_is_a_problem(tmp_path):
+    problems = Problems()
+    classic.read(tmp_path / "none.conf", Variables({}), problems)
+    assert "none.conf can't be read: No such file" in str(problems.found[0])
+
+
+@given(st.text(max_size=200))
+def test_any_text_gives_sections_or_problems(tmp_path_factory, text):
+    path = tmp_path_factory.mktemp("any") / "x.conf"
+    path.write_text(text, "utf-8", "surrogateescape")
+    problems = Problems()
+    assert classic.read(path, Variables({}), problems) is not None

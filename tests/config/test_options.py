@@ -1,0 +1,96 @@
+"""Options: declared once, read with every problem at once."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tailrace.config import CommaList, KeyText, Options, Seconds, Size, group, option
+from tailrace.config.errors import Place, Problems
+from tailrace.config.options import describe
+from tailrace.config.source import Entry
+from tailrace.config.types import read_seconds, read_size, split_words
+
+
+class Inner(Options):
+    verify: bool = True
+    """Check the certificate."""
+
+
+class Sample(Options):
+    path: str
+    """Where."""
+
+    count: int = 3
+    """How many."""
+
+    rule: list[KeyText] = option(many=True)
+    """Rules."""
+
+    size: Size = option(1000)
+    """Bytes."""
+
+    wait: Seconds = option(1.0)
+    """Seconds."""
+
+    names: CommaList = option(list)
+    """Names."""
+
+    parser_: dict[str, str] = option(prefix="parser_")
+    """More parsers."""
+
+    tls: Inner = group("tls.")
+
+
+def read(*pairs):
+    problems = Problems()
+    made = Sample.read([Entry(key, value, Place("f", line)) for line, (key, value) in enumerate(pairs, 1)], problems)
+    return made, [str(problem) for problem in problems]
+
+
+def test_values_are_typed_and_names_ignore_case():
+    made, _ = read(("PATH", "/x"), ("rule", "a b c"), ("Size", "2k"), ("wait", "2m"), ("names", "a, b"), ("tls.verify", "off"), ("parser_1", "p"))
+    assert (made.path, made.rule, made.size, made.wait, made.names, made.tls.verify, made.parser_) == (
+        "/x", [("a", "b c")], 2000, 120.0, ["a", "b"], False, {"1": "p"},
+    )
+
+
+def test_every_problem_is_found_at_once_with_its_line():
+    made, problems = read(("cout", "1"), ("size", "2KiB"), ("count", "x"), ("tls.verify", "maybe"))
+    assert made is None
+    text = "\n".join(problems)
+    for expected in ("f:1", "Did you mean 'count'?", "f:2", "f:3", "f:4", "path is missing"):
+        assert expected in text
+
+
+def test_one_value_given_twice_is_an_error():
+    _, problems = read(("path", "a"), ("path", "b"))
+    assert "path is given 2 times" in problems[0]
+
+
+def test_options_are_frozen():
+    made, _ = read(("path", "a"))
+    with pytest.raises(AttributeError):
+        made.path = "b"
+
+
+def test_help_is_the_string_under_the_field():
+    assert {option.name: option.help for option in describe(Sample)}["tls.verify"] == "Check the certificate."
+
+
+@pytest.mark.parametrize(("text", "bytes_"), [("1", 1), ("32k", 32_000), ("5MB", 5_000_000), ("1g", 10**9), ("false", 0)])
+def test_sizes(text, bytes_):
+    assert read_size(text) == bytes_
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("5", 5), ("0.2", 0.2), ("10s", 10), ("1m", 60), ("2h", 7200), ("1d", 86400)])
+def test_times(text, seconds):
+    assert read_seconds(text) == seconds
+
+
+@given(st.text(max_size=40))
+def test_words_of_any_text(text):
+    assert isinstance(split_words(text), list)
+
+
+def test_quotes_keep_blanks_together():
+    assert split_words("""a "b c" 'd  e' f""") == ["a", "b c", "d  e", "f"]
