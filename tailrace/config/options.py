@@ -34,6 +34,7 @@ class Spec:
     secret: bool = False
     aliases: tuple[str, ...] = ()
     group: bool = False
+    sequence: tuple[tuple[str, Reader], ...] = ()
     attribute: str = ""
     annotation: Any = None
     reader: Reader | None = None
@@ -53,19 +54,23 @@ def option(
     secret: bool = False,
     aliases: tuple[str, ...] = (),
     reader: Reader | None = None,
+    sequence: tuple[tuple[str, Reader], ...] = (),
 ) -> Any:
     """Declare an option.
 
     `default`: its value when it is not given (a callable is called). `name`: how users write it, when
     that differs from the attribute (`db.sync`). `many`: it may be given several times and holds a list.
     `prefix`: every key that begins so belongs to it, and it holds a dict of what follows the prefix to the value.
+    `sequence`: several keys, each with its reader, that share one list in the order they were written.
     `last_wins`: given twice, the last counts instead of being an error. `secret`: never shown.
     """
     if default is REQUIRED and many:
         default = list
     if default is REQUIRED and prefix:
         default = dict
-    return Spec(default, name, many, prefix, last_wins, secret, aliases, reader=reader)
+    return Spec(
+        default, name, many, prefix, last_wins, secret, aliases, reader=reader, sequence=sequence
+    )
 
 
 def group(prefix: str = "") -> Any:
@@ -174,6 +179,13 @@ def _value_of(spec: Spec, given: list[tuple[Entry, str]]) -> Any:
         return spec.start_value()
     if spec.prefix:
         return {name[len(spec.prefix) :]: _read(spec, entry) for entry, name in given}
+    if spec.sequence:
+        readers = dict(spec.sequence)
+        return [
+            item
+            for entry, name in given
+            for item in _read_many(replace(spec, name=name, reader=readers[name]), [entry])
+        ]
     if spec.many:
         return _read_many(spec, [entry for entry, _ in given])
     if len(given) > 1 and not spec.last_wins:
@@ -214,16 +226,20 @@ class OptionTable:
 
     by_name: Mapping[str, Spec]
     aliases: Mapping[str, str]
+    sequences: Mapping[str, str]
     prefixes: tuple[tuple[str, str], ...]
 
     @property
     def names(self) -> list[str]:
-        return [*self.by_name, *self.aliases]
+        own = [name for name, spec in self.by_name.items() if not spec.sequence]
+        return [*own, *self.aliases, *self.sequences]
 
     def find(self, name: str) -> Spec | None:
         """The option that a key (lower case) belongs to."""
+        if name in self.sequences:
+            return self.by_name[self.sequences[name]]
         exact = self.by_name.get(self.aliases.get(name, name))
-        if exact is not None and not exact.prefix:
+        if exact is not None and not exact.prefix and not exact.sequence:
             return exact
         for prefix, owner in self.prefixes:
             if name.startswith(prefix):
@@ -245,7 +261,8 @@ def _make_table(cls: type[Options]) -> OptionTable:
     by_name = dict(_unfold(cls, ""))
     aliases = {alias: name for name, spec in by_name.items() for alias in spec.aliases}
     prefixes = tuple((spec.prefix, name) for name, spec in by_name.items() if spec.prefix)
-    return OptionTable(by_name, aliases, prefixes)
+    sequences = {key: name for name, spec in by_name.items() for key, _ in spec.sequence}
+    return OptionTable(by_name, aliases, sequences, prefixes)
 
 
 def _unfold(cls: type[Options], prefix: str) -> Iterable[tuple[str, Spec]]:
@@ -256,6 +273,9 @@ def _unfold(cls: type[Options], prefix: str) -> Iterable[tuple[str, Spec]]:
             yield from _unfold(annotation, prefix + spec.name)
             continue
         name = prefix + spec.name
+        if spec.sequence:
+            yield name, replace(spec, name=name, annotation=annotation)
+            continue
         reader = spec.reader or reader_for(annotation, spec.many or bool(spec.prefix))
         aliases = tuple(prefix + alias for alias in spec.aliases)
         key_prefix = prefix + spec.prefix if spec.prefix else ""
@@ -299,16 +319,29 @@ class Described:
 def describe(cls: type[Options]) -> list[Described]:
     """Every option with its help, which is the string under its field (read from the source)."""
     return [
+        shown
+        for name, spec in option_table(cls).by_name.items()
+        for shown in _described(name, spec)
+    ]
+
+
+def _described(name: str, spec: Spec) -> list[Described]:
+    text = field_docs(spec.owner).get(spec.attribute, "") if spec.owner else ""
+    if spec.sequence:
+        return [
+            Described(key, reader.name, None, text, True, False, False)
+            for key, reader in spec.sequence
+        ]
+    return [
         Described(
             name=spec.prefix + "N" if spec.prefix else name,
             type=spec.reader.name if spec.reader else "",
             default=None if spec.default is REQUIRED or callable(spec.default) else spec.default,
-            help=field_docs(spec.owner).get(spec.attribute, "") if spec.owner else "",
+            help=text,
             many=spec.many,
             required=spec.default is REQUIRED,
             secret=spec.secret,
         )
-        for name, spec in option_table(cls).by_name.items()
     ]
 
 

@@ -5,7 +5,6 @@ one plugin's own is `Annotated[T, Reader("its name", function)]`.
 """
 
 import re
-import shlex
 import types
 import typing
 from collections.abc import Callable
@@ -99,17 +98,21 @@ def read_comma_list(value: Value) -> list[str]:
     return [part.strip() for part in text(value).split(",") if part.strip()]
 
 
+WORD = re.compile(
+    r"""\s*(?:"((?:[^"\\]|\\.)*)"(?=\s|\Z)|'((?:[^'\\]|\\.)*)'(?=\s|\Z)|(\S+))""", re.DOTALL
+)
+
+
 def split_words(line: str) -> list[str]:
-    """Words at blanks; quotes keep blanks together and a backslash escapes inside them."""
-    lexer = shlex.shlex(line, posix=True, punctuation_chars=False)
-    lexer.whitespace_split = True
-    lexer.commenters = ""
-    lexer.quotes = "\"'"
-    lexer.escape = ""
-    try:
-        return list(lexer)
-    except ValueError:  # an unclosed quote is just a character
-        return line.split()
+    """Words at blanks. Quotes around a word keep its blanks; inside them a backslash takes a quote or a backslash as it is."""
+    found = []
+    for double, single, plain in WORD.findall(line):
+        if plain:
+            found.append(plain)
+        else:
+            quote = '"' if double else "'"
+            found.append((double or single).replace("\\" + quote, quote))
+    return found
 
 
 def read_words(value: Value) -> list[str]:

@@ -79,7 +79,7 @@ class YAMLReader:
         if root is None:
             self._problems.add("the file is empty.", place=Place(str(path)))
             return None
-        if root.id != "mapping":
+        if getattr(root, "id", "") != "mapping":
             self._problems.add(
                 "the file holds no sections.",
                 mend="Begin with: pipeline:.",

@@ -227,6 +227,17 @@ def make_plugin(
     return registry.make(cls, options, context or FakeContext(f"{name}.0"))
 
 
+def make_parser(section: str) -> Parser[Any]:
+    """The parser that the lines of a `[PARSER]` section define."""
+    from tailrace.plugin import parsing
+
+    problems = Problems()
+    made = parsing.make_parser(Section("parser", Place("test.conf"), entries_of(section)), problems)
+    if made is None:
+        raise InvalidConfiguration(problems)
+    return made
+
+
 def options_class_of(cls: type[Any]) -> Any:
     """The `Options` class that a plugin class names in its bases, as `Filter[GrepOptions]`."""
     return registry.options_class(cls)

@@ -1,0 +1,125 @@
+"""Append fields as another type.
+
+Example:
+    Name    type_converter
+    Match   *
+    Str_key code status int
+
+    {"code": "404"}  ->  {"code": "404", "status": 404}
+
+A rule is `SOURCE NEW_FIELD TYPE` with int, uint, float or string. The source is a name or a record accessor; a value of another
+type than the rule's, or that can't be converted, is appended as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tailrace.config import ConfigError, option, words
+from tailrace.model import Body, Chunk
+from tailrace.model.accessor import MISSING, Accessor, AccessorError
+from tailrace.plugin import Filter, FilterOptions, filter_plugin
+from tailrace.plugin.parsing import FRACTION, HEX, NUMBER
+
+RULE = words(3)
+Step = Callable[[Body], None]
+
+
+class TypeConverterOptions(FilterOptions):
+    rules: list[tuple[str, list[str]]] = option(
+        many=True,
+        sequence=tuple(
+            (name, type(RULE)("words", lambda value, name=name: (name, RULE.read(value))))  # type: ignore[misc]
+            for name in ("int_key", "uint_key", "float_key", "str_key")
+        ),
+    )
+    """`SOURCE NEW_FIELD TYPE` for sources of this type: int_key, uint_key, float_key or str_key. May be given many times."""
+
+
+@filter_plugin("type_converter")
+class TypeConverter(Filter[TypeConverterOptions]):
+    def __init__(self, options: TypeConverterOptions) -> None:
+        super().__init__(options)
+        if not options.rules:
+            raise ConfigError("there is no rule.", "Add one, as: str_key code status int.")
+        self.steps = [make_step(name, rule) for name, rule in options.rules]
+
+    def process(self, chunk: Chunk) -> Chunk:
+        for body in chunk.bodies:
+            for step in self.steps:
+                step(body)
+        return chunk
+
+
+SOURCES: dict[str, tuple[type, ...]] = {
+    "int_key": (int,),
+    "uint_key": (int,),
+    "float_key": (float,),
+    "str_key": (str,),
+}
+
+
+def make_step(name: str, rule: list[str]) -> Step:
+    source, key, kind = rule[0], rule[1], rule[2].lower()
+    if kind not in CONVERSIONS:
+        raise ConfigError(
+            f"{name}: '{rule[2]}' is no type.", f"Give one of: {', '.join(CONVERSIONS)}."
+        )
+    try:
+        get = Accessor(source).get
+    except AccessorError as error:
+        raise ConfigError(f"{name}: {error}") from error
+    convert, kinds = CONVERSIONS[kind], SOURCES[name]
+
+    def append(body: Body) -> None:
+        value = get(body)
+        if value is MISSING:
+            return
+        converted = convert(value) if type(value) in kinds else None
+        body.pop(key, None)
+        body[key] = value if converted is None else converted
+
+    return append
+
+
+def to_int(value: Any) -> int | None:
+    if isinstance(value, str):
+        if is_hexadecimal(value):
+            return None
+        found = NUMBER.match(value)
+        return int(found.group()) if found else None
+    return int(value)
+
+
+def is_hexadecimal(text: str) -> bool:
+    return text.strip().lower().startswith("0x")
+
+
+def to_uint(value: Any) -> int | None:
+    number = to_int(value)
+    return None if number is None else number % (1 << 64)
+
+
+def to_float(value: Any) -> float:
+    """Text counts as far as it is a number, 0 if not at all; hexadecimal is read as well."""
+    if not isinstance(value, str):
+        return float(value)
+    if is_hexadecimal(value) and (found := HEX.match(value)):
+        return float(int(found.group(1), 16))
+    found = FRACTION.match(value)
+    return float(found.group()) if found else 0.0
+
+
+def to_text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    return str(value)
+
+
+CONVERSIONS: dict[str, Callable[[Any], Any]] = {
+    "int": to_int,
+    "uint": to_uint,
+    "float": to_float,
+    "string": to_text,
+}

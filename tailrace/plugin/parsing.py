@@ -1,0 +1,250 @@
+"""What all parsers share: their options, the event's time, types of values, decoders of fields.
+
+`make_parser` turns a `[PARSER]` section into a parser by its `format`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from tailrace.config import ConfigError, option
+from tailrace.config.errors import FAILED_LOAD, Problems
+from tailrace.config.source import Section
+from tailrace.config.types import split_words
+from tailrace.model import Body
+from tailrace.plugin import registry
+from tailrace.plugin.base import Parsed, Parser, ParserOptions
+from tailrace.plugin.decoding import Decoding, make_decoding
+
+
+class ParsingOptions(ParserOptions):
+    """What every parser of a parsers file takes."""
+
+    format: str = option("")
+    """json, regex, ltsv or logfmt."""
+
+    time_key: str = option("")
+    """The field with the event's time."""
+
+    time_format: str = option("")
+    """How that time is written, with strptime's letters and %L for fractions of a second."""
+
+    time_keep: bool = option(False)
+    """Leave the time's field in the body."""
+
+    time_offset: str = option("")
+    """The zone of times that name none, as: +0200."""
+
+    time_zone: str = option("", aliases=("time_zone_name",))
+    """The place whose local time times without a zone are, as: Europe/Berlin."""
+
+    time_system_timezone: bool = option(False)
+    """Read times without a zone in the system's own zone."""
+
+    time_strict: bool = option(True)
+    """Refuse a time that lacks parts of its format."""
+
+    types: str = option("")
+    """Types of fields, as: `code:integer took:float ok:bool`."""
+
+    skip_empty_values: bool = option(True)
+    """Leave out fields that are empty (regex)."""
+
+    decode_field: list[str] = option(many=True)
+    """Decode a field and add what is in it: `json log [try_next|do_next]`."""
+
+    decode_field_as: list[str] = option(many=True)
+    """Decode a field and replace its text: `escaped_utf8 log do_next`."""
+
+
+def make_parser(section: Section, problems: Problems) -> Parser[Any] | None:
+    """The parser that a section defines; what is wrong goes into `problems`."""
+    where = f"parser {section.text('name') or '(without a name)'}"
+    format_entry = section.last("format")
+    name = section.text("format").lower()
+    if format_entry is None or not name:
+        problems.add(
+            "format is missing.", mend="Add: format regex.", place=section.place, where=where
+        )
+        return None
+    try:
+        cls = registry.find("parser", name)
+    except ConfigError:
+        known = ", ".join(registry.names("parser"))
+        problems.add(
+            f"format '{name}' is not known.",
+            mend=f"There are: {known}.",
+            place=format_entry.place,
+            where=where,
+        )
+        return None
+    found = Problems()
+    options = registry.options_class(cls).read(
+        section.entries, found, where, section.place, frozenset()
+    )
+    for problem in found:
+        problems.add(
+            problem.what, mend=problem.mend, place=problem.place, where=where, exit_code=FAILED_LOAD
+        )
+    if options is None:
+        return None
+    try:
+        made: Parser[Any] = cls(options)
+    except ConfigError as error:
+        problems.add(error.what, mend=error.mend, place=section.place, where=where)
+        return None
+    return made
+
+
+# Time
+
+ParseTime = Callable[[str], "int | None"]
+
+
+def time_parser(options: ParsingOptions) -> ParseTime | None:
+    """The reader of the event's time, or None if the options give no format."""
+    from tailrace.model.time import TimeFormat, TimeFormatError
+
+    if options.time_offset and options.time_system_timezone:
+        raise ConfigError("time_offset and time_system_timezone exclude each other.", "Keep one.")
+    if options.time_offset and options.time_zone:
+        raise ConfigError("time_offset and time_zone exclude each other.", "Keep one.")
+    if not options.time_format:
+        return None
+    try:
+        made = TimeFormat(
+            options.time_format,
+            offset=options.time_offset or None,
+            zone=options.time_zone or None,
+            system_timezone=options.time_system_timezone,
+            strict=options.time_strict,
+        )
+    except TimeFormatError as error:
+        raise ConfigError(f"time_format: {error}") from error
+    return made.parse
+
+
+def take_times(
+    bodies: Sequence[Body | None], key: str, parse: ParseTime, keep: bool, drop_bad: bool
+) -> list[int | None]:
+    """The times in the bodies, taken out of them unless they are kept.
+
+    `drop_bad`: what is no time is taken out as well (regex; conformance: parsers/time_strict).
+    """
+    times: list[int | None] = [None] * len(bodies)
+    for index, body in enumerate(bodies):
+        if body is None:
+            continue
+        text = body.get(key)
+        if type(text) is not str:
+            continue
+        time = parse(text)
+        if time:
+            times[index] = time
+        if not keep and (time is not None or drop_bad):
+            del body[key]
+    return times
+
+
+# Types
+
+NUMBER = re.compile(r"\s*[+-]?\d+")
+FRACTION = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+HEX = re.compile(r"\s*(?:0[xX])?([0-9a-fA-F]+)")
+Convert = Callable[[str], Any]
+
+
+def to_integer(text: str) -> int:
+    """The number that the text begins with, 0 if with none; within 64 bit."""
+    try:
+        number = int(text)
+    except ValueError:
+        found = NUMBER.match(text)
+        number = int(found.group()) if found else 0
+    return max(-(1 << 63), min(number, (1 << 63) - 1))
+
+
+def to_float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        found = FRACTION.match(text)
+        return float(found.group()) if found else 0.0
+
+
+def to_hex(text: str) -> int:
+    found = HEX.match(text)
+    return min(int(found.group(1), 16), (1 << 64) - 1) if found else 0
+
+
+def to_bool(text: str) -> Any:
+    """true and false by how the text begins; other text stays."""
+    word = text[:5].lower()
+    if word.startswith("true"):
+        return True
+    return False if word == "false" else text
+
+
+CONVERSIONS: dict[str, Convert] = {
+    "integer": to_integer,
+    "int": to_integer,
+    "float": to_float,
+    "hex": to_hex,
+    "bool": to_bool,
+    "string": str,
+}
+
+
+def conversions(types: str) -> dict[str, Convert]:
+    """Conversions by field of `a:integer b:float`; a comma may stand between."""
+    found: dict[str, Convert] = {}
+    for word in split_words(types.replace(",", " ")):
+        key, colon, kind = word.rpartition(":")
+        if not colon or kind.lower() not in CONVERSIONS:
+            raise ConfigError(
+                f"types: '{word}' will not do.",
+                "Write field:type, with integer, float, hex, bool or string.",
+            )
+        found[key] = CONVERSIONS[kind.lower()]
+    return found
+
+
+ParsingO = TypeVar("ParsingO", bound=ParsingOptions)
+
+
+class FieldParser(Parser[ParsingO]):
+    """A parser with types, a time and decoders; formats give the bodies."""
+
+    time_is_required = False
+    """Whether a field that is no time makes the line unparsed (ltsv, logfmt)."""
+
+    def __init__(self, options: ParsingO) -> None:
+        super().__init__(options)
+        self.parse_time = time_parser(options)
+        self.convert = conversions(options.types)
+        self.decoding: Decoding | None = make_decoding(
+            options.decode_field, options.decode_field_as
+        )
+        self.time_key = options.time_key or "time"
+
+    def finish(self, bodies: list[Body | None], drop_bad: bool) -> Parsed:
+        """Decode fields and take the times."""
+        if self.decoding is not None:
+            self.decoding.apply(bodies)
+        if self.parse_time is None or not self.options.time_key:
+            return Parsed([None] * len(bodies), bodies)
+        keep = self.options.time_keep
+        times = take_times(bodies, self.time_key, self.parse_time, keep, drop_bad)
+        return Parsed(times, bodies)
+
+
+__all__ = [
+    "FieldParser",
+    "ParsingOptions",
+    "conversions",
+    "make_parser",
+    "take_times",
+    "time_parser",
+]
