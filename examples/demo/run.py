@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -37,7 +37,7 @@ shop.gateway.GatewayTimeout: no answer within 5 s
 
 
 def access_line(pick: random.Random) -> str:
-    now = datetime.now(timezone.utc).strftime("%d/%b/%Y:%H:%M:%S +0000")
+    now = datetime.now(UTC).strftime("%d/%b/%Y:%H:%M:%S +0000")
     address = f"203.0.113.{pick.randrange(1, 255)}"
     method = pick.choice(["GET", "GET", "GET", "POST"])
     return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import sys
 from dataclasses import dataclass
@@ -94,7 +95,7 @@ def svg(plan: Plan) -> str:
         f'<rect width="{width}" height="{height}" rx="12" fill="#ffffff"/>',
     ]
     columns = sorted({box.x for box in boxes})
-    for left, right in zip(columns, columns[1:], strict=False):
+    for left, right in itertools.pairwise(columns):
         parts += [
             arrow(one, other)
             for one in boxes

@@ -315,10 +315,7 @@ class Reader:
         function = self._next()[1]
         self._expect("(")
         seconds = 0
-        if function == "COUNT" and self._take("*"):
-            key = Item()
-        else:
-            key = self._key_item()
+        key = Item() if function == "COUNT" and self._take("*") else self._key_item()
         if function == "TIMESERIES_FORECAST":
             self._expect(",")
             seconds = int(self._of_kind("int", "a number of seconds"))

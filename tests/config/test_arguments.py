@@ -24,7 +24,10 @@ def test_a_value_may_be_attached_or_follow(argv):
 def test_switches_may_stand_together():
     made = parse(["-vv", "-DH"])
     assert made.dry_run
-    assert [(e.key, e.value) for e in made.service] == [("http_server", "on"), ("log_level", "trace")]
+    assert [(e.key, e.value) for e in made.service] == [
+        ("http_server", "on"),
+        ("log_level", "trace"),
+    ]
 
 
 def test_help_behind_a_plugin_is_that_plugins():

@@ -13,21 +13,29 @@ def read(tmp_path, text, environ=None, name="agent.conf"):
     (tmp_path / name).write_text(text)
     problems = Problems()
     result = classic.read(tmp_path / name, Variables(environ or {}), problems)
-    sections = [(section.kind, [(entry.key, entry.value) for entry in section]) for section in result.sections]
+    sections = [
+        (section.kind, [(entry.key, entry.value) for entry in section])
+        for section in result.sections
+    ]
     return sections, [str(problem).replace(str(tmp_path) + "/", "") for problem in problems]
 
 
 def test_sections_hold_entries_with_the_rest_of_the_line_as_value(tmp_path):
     text = "# first\n[INPUT]\n    Name  tail # not a comment\n\n    # one\n    path\t/a b\n[output]\n  name null\n"
     assert read(tmp_path, text) == (
-        [("input", [("Name", "tail # not a comment"), ("path", "/a b")]), ("output", [("name", "null")])],
+        [
+            ("input", [("Name", "tail # not a comment"), ("path", "/a b")]),
+            ("output", [("name", "null")]),
+        ],
         [],
     )
 
 
 def test_a_variable_takes_its_value_from_set_then_the_environment_then_its_default(tmp_path):
     text = "@SET A=1\n[X]\n k ${A} ${B} ${C:-c} ${D} $E ${F\n"
-    assert read(tmp_path, text, {"A": "0", "B": "2", "C": ""})[0] == [("x", [("k", "1 2 c  $E ${F")])]
+    assert read(tmp_path, text, {"A": "0", "B": "2", "C": ""})[0] == [
+        ("x", [("k", "1 2 c  $E ${F")])
+    ]
 
 
 def test_includes_take_wildcards_and_name_variables(tmp_path):

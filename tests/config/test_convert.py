@@ -8,8 +8,12 @@ from tailrace.config.convert import to_classic, to_yaml
 from tailrace.config.errors import ConfigError
 from tailrace.config.load import load
 
-WORDS = st.text("abcxyz.*_-/", min_size=1, max_size=8).filter(lambda text: not text.startswith(("#", "@", "[")))
-SECTIONS = st.lists(st.dictionaries(st.text("abcdef", min_size=1, max_size=4), WORDS, max_size=4), max_size=3)
+WORDS = st.text("abcxyz.*_-/", min_size=1, max_size=8).filter(
+    lambda text: not text.startswith(("#", "@", "["))
+)
+SECTIONS = st.lists(
+    st.dictionaries(st.text("abcdef", min_size=1, max_size=4), WORDS, max_size=4), max_size=3
+)
 
 
 def entries(sections):
@@ -22,13 +26,20 @@ def test_a_configuration_survives_the_way_to_yaml_and_back(tmp_path_factory, inp
     text = ""
     for head, sections in (("INPUT", inputs), ("OUTPUT", outputs)):
         for section in sections:
-            text += f"[{head}]\n    name x\n" + "".join(f"    {key} {value}\n" for key, value in section.items())
+            text += f"[{head}]\n    name x\n" + "".join(
+                f"    {key} {value}\n" for key, value in section.items()
+            )
     (folder / "a.conf").write_text(text)
     first, _ = load(folder / "a.conf", None, {})
-    (folder / "b.yaml").write_text(to_yaml(first) if first.inputs or first.outputs else "pipeline: {}")
+    (folder / "b.yaml").write_text(
+        to_yaml(first) if first.inputs or first.outputs else "pipeline: {}"
+    )
     second, problems = load(folder / "b.yaml", None, {})
     assert not problems.errors
-    assert (entries(second.inputs), entries(second.outputs)) == (entries(first.inputs), entries(first.outputs))
+    assert (entries(second.inputs), entries(second.outputs)) == (
+        entries(first.inputs),
+        entries(first.outputs),
+    )
     (folder / "c.conf").write_text(to_classic(second))
     third, _ = load(folder / "c.conf", None, {})
     assert entries(third.inputs) == entries(first.inputs)
@@ -44,7 +55,9 @@ def test_a_key_given_twice_becomes_a_list_and_two_lines_again(tmp_path):
 
 
 def test_processors_can_not_be_said_in_classic(tmp_path):
-    (tmp_path / "a.yaml").write_text("pipeline: {inputs: [{name: x, processors: {logs: [{name: y}]}}]}")
+    (tmp_path / "a.yaml").write_text(
+        "pipeline: {inputs: [{name: x, processors: {logs: [{name: y}]}}]}"
+    )
     made, _ = load(tmp_path / "a.yaml", None, {})
     with pytest.raises(ConfigError, match="processors can't be written in the classic format"):
         to_classic(made)

@@ -9,14 +9,19 @@ def test_parsers_files_add_up_and_are_found_beside_the_configuration(tmp_path):
     (tmp_path / "q.yaml").write_text("parsers: [{name: two, format: json}]")
     (tmp_path / "a.conf").write_text("[SERVICE]\n parsers_file p.conf\n parsers_file q.yaml\n")
     made, problems = load(tmp_path / "a.conf", None, {})
-    assert ([section.text("name") for section in made.parsers], problems.found) == (["one", "two"], [])
+    assert ([section.text("name") for section in made.parsers], problems.found) == (
+        ["one", "two"],
+        [],
+    )
 
 
 def test_well_known_parsers_take_the_place_of_a_parsers_conf_that_is_not_there(tmp_path):
     (tmp_path / "a.conf").write_text("[SERVICE]\n parsers_file parsers.conf\n")
     made, problems = load(tmp_path / "a.conf", None, {})
     assert not problems
-    assert {"apache2", "nginx", "json", "syslog-rfc5424", "cri"} <= {section.text("name") for section in made.parsers}
+    assert {"apache2", "nginx", "json", "syslog-rfc5424", "cri"} <= {
+        section.text("name") for section in made.parsers
+    }
 
 
 def test_another_missing_parsers_file_is_an_error(tmp_path):
@@ -34,7 +39,11 @@ def test_an_unknown_section_is_a_warning_with_a_suggestion(tmp_path):
 
 def test_the_command_line_adds_plugins_and_overrides_the_service(tmp_path):
     (tmp_path / "a.conf").write_text("[SERVICE]\n flush 5\n[INPUT]\n name one\n")
-    made, _ = load(tmp_path / "a.conf", parse(["-f", "0.2", "-i", "two", "-t", "x", "-T", "SELECT * FROM STREAM:a;"]), {})
+    made, _ = load(
+        tmp_path / "a.conf",
+        parse(["-f", "0.2", "-i", "two", "-t", "x", "-T", "SELECT * FROM STREAM:a;"]),
+        {},
+    )
     assert made.service.text("flush") == "0.2"
     assert [section.text("name") for section in made.inputs] == ["one", "two"]
     assert made.stream_tasks[0].text("exec").startswith("SELECT")
@@ -44,4 +53,8 @@ def test_an_upstream_file_gives_nodes(tmp_path):
     path = tmp_path / "up.conf"
     path.write_text("[UPSTREAM]\n name pair\n[NODE]\n name a\n host h\n[NODE]\n name b\n")
     (upstream,), problems = read_upstream(path)
-    assert (upstream.text("name"), [node.text("name") for node in upstream.children], problems.found) == ("pair", ["a", "b"], [])
+    assert (
+        upstream.text("name"),
+        [node.text("name") for node in upstream.children],
+        problems.found,
+    ) == ("pair", ["a", "b"], [])

@@ -43,14 +43,39 @@ class Sample(Options):
 
 def read(*pairs):
     problems = Problems()
-    made = Sample.read([Entry(key, value, Place("f", line)) for line, (key, value) in enumerate(pairs, 1)], problems)
+    made = Sample.read(
+        [Entry(key, value, Place("f", line)) for line, (key, value) in enumerate(pairs, 1)],
+        problems,
+    )
     return made, [str(problem) for problem in problems]
 
 
 def test_values_are_typed_and_names_ignore_case():
-    made, _ = read(("PATH", "/x"), ("rule", "a b c"), ("Size", "2k"), ("wait", "2m"), ("names", "a, b"), ("tls.verify", "off"), ("parser_1", "p"))
-    assert (made.path, made.rule, made.size, made.wait, made.names, made.tls.verify, made.parser_) == (
-        "/x", [("a", "b c")], 2000, 120.0, ["a", "b"], False, {"1": "p"},
+    made, _ = read(
+        ("PATH", "/x"),
+        ("rule", "a b c"),
+        ("Size", "2k"),
+        ("wait", "2m"),
+        ("names", "a, b"),
+        ("tls.verify", "off"),
+        ("parser_1", "p"),
+    )
+    assert (
+        made.path,
+        made.rule,
+        made.size,
+        made.wait,
+        made.names,
+        made.tls.verify,
+        made.parser_,
+    ) == (
+        "/x",
+        [("a", "b c")],
+        2000,
+        120.0,
+        ["a", "b"],
+        False,
+        {"1": "p"},
     )
 
 
@@ -74,15 +99,22 @@ def test_options_are_frozen():
 
 
 def test_help_is_the_string_under_the_field():
-    assert {option.name: option.help for option in describe(Sample)}["tls.verify"] == "Check the certificate."
+    assert {option.name: option.help for option in describe(Sample)}[
+        "tls.verify"
+    ] == "Check the certificate."
 
 
-@pytest.mark.parametrize(("text", "bytes_"), [("1", 1), ("32k", 32_000), ("5MB", 5_000_000), ("1g", 10**9), ("false", 0)])
+@pytest.mark.parametrize(
+    ("text", "bytes_"), [("1", 1), ("32k", 32_000), ("5MB", 5_000_000), ("1g", 10**9), ("false", 0)]
+)
 def test_sizes(text, bytes_):
     assert read_size(text) == bytes_
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("5", 5), ("0.2", 0.2), ("10s", 10), ("1m", 60), ("2h", 7200), ("1d", 86400)])
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("5", 5), ("0.2", 0.2), ("10s", 10), ("1m", 60), ("2h", 7200), ("1d", 86400)],
+)
 def test_times(text, seconds):
     assert read_seconds(text) == seconds
 

@@ -15,9 +15,18 @@ def read(tmp_path, text, environ=None):
 
 
 def test_scalars_stay_as_they_were_written(tmp_path):
-    made, _ = read(tmp_path, "pipeline: {inputs: [{name: x, a: on, b: 010, c: 12:30, d: '5', e: 1.50, f: null}]}")
+    made, _ = read(
+        tmp_path,
+        "pipeline: {inputs: [{name: x, a: on, b: 010, c: 12:30, d: '5', e: 1.50, f: null}]}",
+    )
     assert {entry.key: entry.value for entry in made.inputs[0]} == {
-        "name": "x", "a": "on", "b": "010", "c": "12:30", "d": "5", "e": "1.50", "f": "null",
+        "name": "x",
+        "a": "on",
+        "b": "010",
+        "c": "12:30",
+        "d": "5",
+        "e": "1.50",
+        "f": "null",
     }
 
 
@@ -30,12 +39,16 @@ def test_processors_are_children_in_order_with_their_signal(tmp_path):
     text = "pipeline: {inputs: [{name: x, processors: {logs: [{name: a}, {name: b}], metrics: [{name: c}]}}]}"
     made, _ = read(tmp_path, text)
     assert [(child.text("name"), child.group) for child in made.inputs[0].children] == [
-        ("a", "logs"), ("b", "logs"), ("c", "metrics"),
+        ("a", "logs"),
+        ("b", "logs"),
+        ("c", "metrics"),
     ]
 
 
 def test_env_comes_before_the_environment(tmp_path):
-    made, _ = read(tmp_path, "env: {A: mine}\npipeline: {inputs: [{name: '${A}-${B}'}]}", {"A": "x", "B": "y"})
+    made, _ = read(
+        tmp_path, "env: {A: mine}\npipeline: {inputs: [{name: '${A}-${B}'}]}", {"A": "x", "B": "y"}
+    )
     assert made.inputs[0].text("name") == "mine-y"
 
 
@@ -50,11 +63,17 @@ def test_includes_come_first(tmp_path):
     [
         ("a: [", "agent.yaml:2:1: this is no YAML"),
         ("- 1\n", "agent.yaml:1:1: the file holds no sections"),
-        ("pipelin: {}", "section 'pipelin' is not known and is passed over. Did you mean 'pipeline'?"),
+        (
+            "pipelin: {}",
+            "section 'pipelin' is not known and is passed over. Did you mean 'pipeline'?",
+        ),
         ("pipeline: {input: []}", "pipeline has no 'input'. Did you mean 'inputs'?"),
         ("pipeline: {inputs: [{name: a, name: b}]}", "'name' is given twice (first in line 1)"),
         ("pipeline: {inputs: {name: a}}", "a list is expected"),
-        ("pipeline: {inputs: [{name: a, processors: {log: []}}]}", "processors has no 'log'. Did you mean 'logs'?"),
+        (
+            "pipeline: {inputs: [{name: a, processors: {log: []}}]}",
+            "processors has no 'log'. Did you mean 'logs'?",
+        ),
         ("pipeline: {inputs: [{name: !!python/object:os.x a}]}", "agent.yaml"),
         ("includes: [none.yaml]", "the included file 'none.yaml' is not there"),
         ("includes: [agent.yaml]", "includes itself"),

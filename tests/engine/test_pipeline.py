@@ -75,7 +75,7 @@ class ShufflingFilter(Filter[SeedOptions]):
         chunk = chunk.select([choice() < 0.9 for _ in chunk.bodies])
         if choice() < 0.2 and chunk.count:
             chunk.times = chunk.times + chunk.times[:1]
-            chunk.bodies = chunk.bodies + [dict(chunk.bodies[0])]
+            chunk.bodies = [*chunk.bodies, dict(chunk.bodies[0])]
         return chunk
 
 
