@@ -1,0 +1,80 @@
+"""The output stdout."""
+
+import sys
+
+import pytest
+
+from tailrace.config.errors import ConfigError
+from tailrace.model import Chunk
+from tailrace.plugin import Retry
+from tailrace.testing import EPOCH_NS, FakeContext, make_plugin, run_output
+
+SECONDS = EPOCH_NS // 1_000_000_000
+
+
+@pytest.fixture
+def printed(capfdbinary):
+    """What the output prints for these bodies."""
+
+    def run(section, *bodies, context=None):
+        run_output("stdout", section, *bodies, tag="t", context=context)
+        return capfdbinary.readouterr().out
+
+    return run
+
+
+def test_the_default_is_one_numbered_line_an_event(printed):
+    assert printed("", {"a": 1}, {"b": "x"}) == (
+        b'[0] t: [[%d.000000000, {}], {"a"=>1}]\n' % SECONDS
+        + b'[1] t: [[%d.000000000, {}], {"b"=>"x"}]\n' % (SECONDS + 1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("layout", "expected"),
+    [
+        ("json", b'[{"a":1},{"a":2}]\n'),
+        ("json_lines", b'{"a":1}\n{"a":2}\n'),
+        ("json_stream", b'{"a":1}{"a":2}\n'),
+        ("JSON_Lines", b'{"a":1}\n{"a":2}\n'),
+    ],
+)
+def test_a_json_layout_ends_with_one_newline(printed, layout, expected):
+    assert printed(f"format {layout}\njson_date_key false", {"a": 1}, {"a": 2}) == expected
+
+
+def test_the_date_stands_first_under_its_key(printed):
+    section = "format json_lines\njson_date_key ts\njson_date_format epoch"
+    assert printed(section, {"a": 1}) == b'{"ts":%d,"a":1}\n' % SECONDS
+
+
+@pytest.mark.parametrize(("escape", "text"), [(True, b'"\\u00e9"'), (False, '"é"'.encode())])
+def test_the_service_says_whether_unicode_is_escaped(printed, escape, text):
+    context = FakeContext(service={"json.escape_unicode": escape})
+    section = "format json_lines\njson_date_key false"
+    assert printed(section, {"a": "é"}, context=context) == b'{"a":' + text + b"}\n"
+
+
+def test_metadata_stands_beside_the_time():
+    chunk = Chunk("t", [1_000_000_002], [{}], [{"m": True}])
+    text = make_plugin("output", "stdout").as_text(chunk)
+    assert text == b'[0] t: [[1.000000002, {"m"=>true}], {}]\n'
+
+
+def test_bytes_that_are_no_text_are_printed_as_they_came(printed):
+    assert b'"\xff"' in printed("", {"a": b"\xff".decode("utf-8", "surrogateescape")})
+
+
+def test_an_unknown_format_is_refused_by_name():
+    with pytest.raises(ConfigError, match=r"'xml' is not known.*json_lines"):
+        make_plugin("output", "stdout", "format xml")
+
+
+def test_an_output_that_is_closed_keeps_the_chunk(monkeypatch):
+    class Closed:
+        def write(self, data):
+            raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(sys, "stdout", type("Stdout", (), {"buffer": Closed()}))
+    with pytest.raises(Retry, match="Broken pipe"):
+        run_output("stdout", "", {"a": 1})
