@@ -147,7 +147,7 @@ def test_a_short_write_is_gone_on_with():
     assert disk.getvalue() == b"0123456789"
 
 
-def test_rotation_loses_nothing_and_keeps_the_newest(tmp_path):
+def test_rotation_loses_nothing(tmp_path):
     section = {
         "path": str(tmp_path),
         "format": "plain",
