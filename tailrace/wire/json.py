@@ -121,6 +121,8 @@ DECODER = json.JSONDecoder(
     strict=False,
 )
 BLANK = re.compile(r"[\s,]*")
+CUT_ESCAPE = re.compile(r"u[0-9a-fA-F]{0,4}")
+CUT_NUMBER = re.compile(r"(?<=\d)(?:\.|[eE][+-]?)")
 
 
 def decode_stream(data: bytes) -> tuple[list[Any], int, JSONError | None]:
@@ -134,11 +136,9 @@ def decode_stream(data: bytes) -> tuple[list[Any], int, JSONError | None]:
         lines = [line for line in data[:end].split(b"\n") if line and not line.isspace()]
         values = _decode_whole_lines(lines)
         if values is not None:
-            rest, consumed, error = (
-                _decode_one_by_one(data[end:]) if end < len(data) else ([], 0, None)
-            )
-            return values + rest, end + consumed, error
-    return _decode_one_by_one(data)
+            rest, consumed, error = _decode_one_by_one(data, end)
+            return values + rest, consumed, error
+    return _decode_one_by_one(data, 0)
 
 
 def _decode_whole_lines(lines: list[bytes]) -> list[Any] | None:
@@ -156,30 +156,25 @@ def _decode_whole_lines(lines: list[bytes]) -> list[Any] | None:
     return found
 
 
-def _decode_one_by_one(data: bytes) -> tuple[list[Any], int, JSONError | None]:
-    text = data.decode("utf-8", "surrogateescape")
+def _decode_one_by_one(data: bytes, start: int) -> tuple[list[Any], int, JSONError | None]:
+    """As `decode_stream`, from the byte `start` on."""
+    text = data[start:].decode("utf-8", "surrogateescape")
     values: list[Any] = []
     at = BLANK.match(text).end()  # type: ignore[union-attr]  # it matches anything
     while at < len(text):
         try:
             value, end = DECODER.raw_decode(text, at)
         except RecursionError:
-            return (
-                values,
-                byte_length(text, at),
-                JSONError("nested too deeply", byte_length(text, at)),
-            )
+            done = start + byte_length(text, at)
+            return values, done, JSONError("nested too deeply", done)
         except ValueError as error:
+            done = start + byte_length(text, at)
             if is_incomplete(text, at, error):
-                return values, byte_length(text, at), None
-            where = byte_length(text, getattr(error, "pos", at))
-            return (
-                values,
-                byte_length(text, at),
-                JSONError(getattr(error, "msg", str(error)), where),
-            )
+                return values, done, None
+            where = start + byte_length(text, getattr(error, "pos", at))
+            return values, done, JSONError(getattr(error, "msg", str(error)), where)
         if end == len(text) and not isinstance(value, (dict, list, str)):
-            return values, byte_length(text, at), None  # a number may go on
+            return values, start + byte_length(text, at), None  # a number may go on
         values.append(value)
         at = BLANK.match(text, end).end()  # type: ignore[union-attr]
     return values, len(data), None
@@ -194,6 +189,10 @@ def is_incomplete(text: str, at: int, error: ValueError) -> bool:
     position = getattr(error, "pos", at)
     message = getattr(error, "msg", "")
     if message.startswith("Unterminated string"):
+        return True
+    if CUT_ESCAPE.fullmatch(text, position) and message.startswith("Invalid \\uXXXX"):
+        return True
+    if CUT_NUMBER.fullmatch(text, position):
         return True
     rest = text[position:].strip()
     return not rest or (
