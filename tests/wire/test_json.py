@@ -1,0 +1,173 @@
+"""JSON: what is read comes back, what is printed can be read, and no bytes break it."""
+
+import json as plain_json
+import re
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tailrace.wire import json
+
+leaves = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(1 << 63), (1 << 64) - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8)
+)
+values = st.recursive(
+    leaves,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=8,
+)
+bodies = st.dictionaries(st.text(max_size=4), values, max_size=4)
+texts = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from('"\\,\x7f\n'))
+any_bytes = st.binary(max_size=60) | st.text('{}[]",:\\1e-.tn\n ', max_size=40).map(str.encode)
+
+
+@given(st.lists(bodies, max_size=4), st.booleans())
+def test_what_is_printed_is_read_back(found, escape):
+    lines = json.Encoder(escape).lines(found)
+    assert json.decode_lines(lines) == found
+
+
+@given(texts.filter(lambda text: not re.search("[\ue080-\ue0ff]", text)))
+def test_printed_text_has_only_printable_ascii(text):
+    assert all(0x20 <= byte < 0x7F for byte in json.encode({text: text}))
+
+
+@given(st.lists(texts, max_size=4), st.booleans())
+def test_lines_of_text_are_printed_as_their_bodies_would_be(found, escape):
+    encoder = json.Encoder(escape)
+    assert encoder.text_lines("log", found) == encoder.lines([{"log": text} for text in found])
+
+
+@given(st.lists(any_bytes, max_size=4))
+@example([b'{"a":1}', b'1],[{"b":2}', b"{}"])
+@example([b'{"a":[1', b"2]}"])
+def test_a_batch_reads_each_line_as_it_is_alone(lines):
+    lines = [line.replace(b"\n", b"") for line in lines]
+    assert json.decode_lines(lines) == [json.decode_line(line) for line in lines]
+
+
+@given(st.lists(st.text(max_size=20) | bodies.map(plain_json.dumps), max_size=4))
+@example(['{"a":1},{"b":2}', "{}"])
+def test_text_is_read_as_its_bytes_are(lines):
+    raw = [line.encode("utf-8", "surrogatepass") for line in lines]
+    assert json.decode_texts(lines) == [json.decode_line(line) for line in raw]
+
+
+@given(any_bytes)
+def test_any_bytes_give_an_object_or_nothing(data):
+    found = json.decode_line(data)
+    assert found is None or type(found) is dict
+
+
+@given(any_bytes)
+def test_any_stream_gives_values_and_a_place_within_it(data):
+    found, consumed, error = json.decode_stream(data)
+    assert 0 <= consumed <= len(data)
+    assert type(found) is list
+    assert error is None or isinstance(error, json.JSONError)
+
+
+@given(
+    st.lists(bodies, min_size=1, max_size=4), st.sampled_from(["", "\n", " ", "\n\n"]), st.data()
+)
+def test_a_stream_in_two_pieces_is_the_stream(found, between, data):
+    whole = between.join(plain_json.dumps(body) for body in found).encode()
+    cut = data.draw(st.integers(0, len(whole)))
+    first, consumed, error = json.decode_stream(whole[:cut])
+    assert error is None
+    second, end, error = json.decode_stream(whole[consumed:])
+    assert (first + second, consumed + end, error) == (found, len(whole), None)
+
+
+def test_deep_nesting_is_refused_and_not_followed():
+    deep = b'{"a":' * 200_000 + b"1" + b"}" * 200_000
+    assert json.decode_line(deep) is None
+    assert json.decode_lines([deep, b'{"n":1}']) == [None, {"n": 1}]
+    _, consumed, error = json.decode_stream(deep)
+    assert (consumed, "nested" in str(error)) == (0, True)
+
+
+def test_what_is_nested_too_deeply_to_print_ends_in_null():
+    body = {"raw": b"x"}
+    for _ in range(5_000):
+        body = {"a": body}
+    printed = json.encode(body)
+    assert printed.count(b'{"a":') == json.MOST_DEPTH + 1
+    assert b":null}" in printed
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        '{"a":"\\ud83d\\ude00',
+        '{"a":"\\',
+        '{"a":"\\u',
+        '{"a":"\\u00e',
+        '{"a":"\\ud83d\\u',
+        "[1.",
+        "[1.5e",
+        "[1E-",
+        "[-",
+        "[tru",
+    ],
+)
+def test_a_value_cut_inside_an_escape_or_a_number_is_waited_for(cut):
+    assert json.decode_stream(cut.encode()) == ([], 0, None)
+
+
+@pytest.mark.parametrize(
+    "wrong", ['{"a":"\\uzz', '{"a":"\\u00"', "[1.e", "[1.x", '["1"e', "[1 e", "[x"]
+)
+def test_what_no_more_text_can_mend_is_an_error(wrong):
+    _, consumed, error = json.decode_stream(wrong.encode())
+    assert consumed == 0
+    assert isinstance(error, json.JSONError)
+
+
+@pytest.mark.parametrize(
+    ("value", "printed"),
+    [
+        ({"a": b"\xff\x41"}, rb'{"a":"%sA"}' % "\ue0ff".encode()),
+        ({"a": "\udcff"}, b'{"a":"%s"}' % "\ue0ff".encode()),
+        ({"a": "\ud800"}, b'{"a":"\\ufffd"}'),
+        ({"a": 1 << 70}, b'{"a":1.1805916207174113e+21}'),
+        ({1: "x", b"k": None}, b'{"1":"x","k":null}'),
+        ({"a": "é😀\x7f"}, b'{"a":"\\u00e9\\ud83d\\ude00\\u007f"}'),
+    ],
+)
+def test_what_json_can_not_hold_is_printed_all_the_same(value, printed):
+    assert json.encode(value) == printed
+
+
+@pytest.mark.parametrize(
+    ("line", "body"),
+    [
+        (b'{"a":"\xff"}', {"a": "\udcff"}),
+        (b'{"a":1,"b":2,"a":3}', {"a": 3, "b": 2}),
+        (b'{"a":123456789012345678901234567890}', {"a": 1.2345678901234568e29}),
+        (b'{"a":NaN}', None),
+        (b'{"a":1} x', None),
+        (b'{"a":%s}' % (b"9" * 500), None),
+        (b"[1]", None),
+    ],
+)
+def test_odd_lines_are_read_or_refused(line, body):
+    assert json.decode_line(line) == body
+
+
+def test_a_body_that_has_the_date_key_keeps_its_own():
+    lines = json.Encoder().dated_lines(
+        [{"date": 1}, {}, {"a": 2}], [7, 8, 9], "date", b"%d".__mod__
+    )
+    assert lines == [b'{"date":1}', b'{"date":8}', b'{"date":9,"a":2}']
+
+
+@pytest.mark.parametrize("between", [" ", "\n"])
+def test_an_error_names_the_byte_where_json_ends(between):
+    _, consumed, error = json.decode_stream(f'{{"é":1}}{between}{{"b" 2}}'.encode())
+    assert (consumed, error.position) == (9, 14)
