@@ -88,11 +88,25 @@ def decode_line(line: bytes) -> Body | None:
 
 def decode_odd(data: bytes) -> Any:
     """What orjson refuses but is to be taken: invalid UTF-8, lone surrogates; None if it is no JSON at all."""
+    text = without_halves(data.decode("utf-8", "surrogateescape").strip())
     try:
-        value, end = DECODER.raw_decode(data.decode("utf-8", "surrogateescape").strip())
+        value, end = DECODER.raw_decode(text)
     except (ValueError, RecursionError):
         return None
-    return value if end == len(data.decode("utf-8", "surrogateescape").strip()) else None
+    return value if end == len(text) else None
+
+
+ESCAPES = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u([dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+
+
+def without_halves(text: str) -> str:
+    """JSON with the escape of U+FFFD for each half of a surrogate pair: no encoder takes such a half. No place shifts."""
+    if "\\ud" not in text and "\\uD" not in text:
+        return text
+    return ESCAPES.sub(lambda found: "\\ufffd" if found.group(1) else found.group(), text)
 
 
 def _refuse_constant(name: str) -> Any:
@@ -111,7 +125,7 @@ def _parse_int(text: str) -> int | float:
     if len(text) > 400:
         raise ValueError("a number of more than 400 digits")
     number = int(text)
-    return number if -(1 << 63) <= number < 1 << 64 else float(number)
+    return number if -(1 << 63) <= number < 1 << 64 else float(text)
 
 
 DECODER = json.JSONDecoder(
@@ -158,7 +172,7 @@ def _decode_whole_lines(lines: list[bytes]) -> list[Any] | None:
 
 def _decode_one_by_one(data: bytes, start: int) -> tuple[list[Any], int, JSONError | None]:
     """As `decode_stream`, from the byte `start` on."""
-    text = data[start:].decode("utf-8", "surrogateescape")
+    text = without_halves(data[start:].decode("utf-8", "surrogateescape"))
     values: list[Any] = []
     at = BLANK.match(text).end()  # type: ignore[union-attr]  # it matches anything
     while at < len(text):
