@@ -1,6 +1,7 @@
 """JSON: what is read comes back, what is printed can be read, and no bytes break it."""
 
 import json as plain_json
+import math
 import re
 
 import pytest
@@ -38,6 +39,7 @@ def test_printed_text_has_only_printable_ascii(text):
 
 
 @given(st.lists(texts, max_size=4), st.booleans())
+@example(['",', "x"], True)
 def test_lines_of_text_are_printed_as_their_bodies_would_be(found, escape):
     encoder = json.Encoder(escape)
     assert encoder.text_lines("log", found) == encoder.lines([{"log": text} for text in found])
@@ -52,7 +54,7 @@ def test_a_batch_reads_each_line_as_it_is_alone(lines):
 
 
 @given(st.lists(st.text(max_size=20) | bodies.map(plain_json.dumps), max_size=4))
-@example(['{"a":1},{"b":2}', "{}"])
+@example(['{"a":[1', '2]},3,{"b":4}', "{}"])
 def test_text_is_read_as_its_bytes_are(lines):
     raw = [line.encode("utf-8", "surrogatepass") for line in lines]
     assert json.decode_texts(lines) == [json.decode_line(line) for line in raw]
@@ -150,6 +152,9 @@ def test_what_json_can_not_hold_is_printed_all_the_same(value, printed):
         (b'{"a":"\xff"}', {"a": "\udcff"}),
         (b'{"a":1,"b":2,"a":3}', {"a": 3, "b": 2}),
         (b'{"a":123456789012345678901234567890}', {"a": 1.2345678901234568e29}),
+        (b'{"a":1%s}' % (b"0" * 350), {"a": math.inf}),
+        (rb'{"a":"\ud800x","\udcff":"\\ud800"}', {"a": "\ufffdx", "\ufffd": "\\ud800"}),
+        (rb'{"a":"\ude00\ud83d\uDE00"}', {"a": "\ufffd😀"}),
         (b'{"a":NaN}', None),
         (b'{"a":1} x', None),
         (b'{"a":%s}' % (b"9" * 500), None),
@@ -158,6 +163,11 @@ def test_what_json_can_not_hold_is_printed_all_the_same(value, printed):
 )
 def test_odd_lines_are_read_or_refused(line, body):
     assert json.decode_line(line) == body
+
+
+def test_odd_values_in_a_stream_are_read_too():
+    stream = rb'{"a":"\ud800"}{"b":1%s}' % (b"0" * 350)
+    assert json.decode_stream(stream) == ([{"a": "\ufffd"}, {"b": math.inf}], len(stream), None)
 
 
 def test_a_body_that_has_the_date_key_keeps_its_own():
