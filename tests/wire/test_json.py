@@ -47,7 +47,7 @@ def test_lines_of_text_are_printed_as_their_bodies_would_be(found, escape):
 
 @given(st.lists(any_bytes, max_size=4))
 @example([b'{"a":1}', b'1],[{"b":2}', b"{}"])
-@example([b'{"a":[1', b"2]}"])
+@example([b'{"a":[1', b'2]},3,{"b":4}', b"{}"])
 def test_a_batch_reads_each_line_as_it_is_alone(lines):
     lines = [line.replace(b"\n", b"") for line in lines]
     assert json.decode_lines(lines) == [json.decode_line(line) for line in lines]
