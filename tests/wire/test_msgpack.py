@@ -1,0 +1,149 @@
+"""MessagePack events: what is written is read back, and no bytes break the reader."""
+
+import struct
+
+import msgpack as packer
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tailrace.wire import msgpack
+from tailrace.wire.msgpack import MsgpackError, count_events, decode_events, encode_events
+
+SECOND = 1_000_000_000
+leaves = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(1 << 63), (1 << 64) - 1)
+    | st.floats(allow_nan=False)
+    | st.text(max_size=8)
+    | st.binary(max_size=8)
+)
+values = st.recursive(
+    leaves,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
+    max_leaves=8,
+)
+bodies = st.dictionaries(st.text(max_size=4), values, max_size=3)
+times = st.integers(0, 0xFFFFFFFD * SECOND)
+rows = st.lists(st.tuples(times, bodies, bodies), max_size=4)
+
+
+def packed(rows):
+    times, metadata, bodies = ([row[column] for row in rows] for column in range(3))
+    return encode_events(times, metadata, bodies)
+
+
+def place_of_error(read, data):
+    """Where reading stops; the end if it does not."""
+    try:
+        read(data)
+    except MsgpackError as error:
+        return error.position
+    return len(data)
+
+
+@given(rows)
+def test_what_is_written_is_read_back(rows):
+    events = decode_events(packed(rows))
+    assert events.is_whole
+    assert events.times == [row[0] for row in rows]
+    assert events.bodies == [row[2] for row in rows]
+    assert events.metadata in (None, [row[1] for row in rows])
+    assert (events.metadata is None) == (not any(row[1] for row in rows))
+
+
+@given(st.lists(st.tuples(times, bodies), max_size=3))
+def test_no_metadata_is_written_as_empty_metadata(rows):
+    times, bodies = [row[0] for row in rows], [row[1] for row in rows]
+    assert encode_events(times, None, bodies) == encode_events(times, [{}] * len(rows), bodies)
+
+
+@given(rows)
+def test_events_are_counted_without_being_read(rows):
+    assert count_events(packed(rows)) == len(rows)
+
+
+@given(st.binary(max_size=80), rows)
+@example(b"\xc1", [])
+@example(b"\xdd\xff\xff\xff\xff", [])
+@example(b"\xdb\xff\xff\xff\xff", [])
+@example(b"\x92\x00\x81\x90\x01", [])
+def test_any_bytes_give_events_or_the_declared_error(data, rows):
+    for candidate in (data, packed(rows) + data, b"\x92\x00" + data, b"\x92\x92\x00\x80" + data):
+        for read in (decode_events, count_events):
+            assert 0 <= place_of_error(read, candidate) <= len(candidate)
+
+
+@given(rows, st.binary(min_size=1, max_size=40), st.data())
+def test_damage_leaves_the_events_before_it(rows, damage, data):
+    whole = packed(rows)
+    cut = data.draw(st.integers(0, len(whole)))
+    events = decode_events(whole[:cut] + b"\xc1" + damage, lenient=True)
+    ends = [len(packed(rows[:count])) for count in range(len(rows) + 1)]
+    kept = sum(end <= cut for end in ends) - 1
+    assert events.bodies[:kept] == [row[2] for row in rows[:kept]]
+    assert len(events.times) == len(events.bodies)
+
+
+@pytest.mark.parametrize("head", [b"\x92\x00" + b"\x81\xa1a" * 100_000, b"\x91" * 100_000])
+@pytest.mark.parametrize("read", [decode_events, count_events])
+def test_deep_nesting_is_the_declared_error(head, read):
+    with pytest.raises(MsgpackError):
+        read(head + b"\xc0")
+
+
+@pytest.mark.parametrize(
+    ("head", "time"),
+    [
+        (b"\x05", 5 * SECOND),
+        (b"\xcb" + struct.pack(">d", 1.5), 3 * SECOND // 2),
+        (b"\xd7\x00" + struct.pack(">II", 5, 7), 5 * SECOND + 7),
+        (b"\xc7\x08\x00" + struct.pack(">II", 5, 7), 5 * SECOND + 7),
+    ],
+)
+def test_each_form_of_a_time_is_read_in_old_and_new_events(head, time):
+    for event in (b"\x92" + head + b"\x80", b"\x92\x92" + head + b"\x80\x80"):
+        assert decode_events(event).times == [time]
+
+
+@pytest.mark.parametrize("head", ["text", None, float("nan"), 1e300, [1], [1, 2], [1, {}, 3]])
+def test_a_head_without_a_time_is_the_declared_error(head):
+    with pytest.raises(MsgpackError):
+        decode_events(packer.packb([head, {}]))
+
+
+def test_an_error_names_the_byte_of_its_event():
+    good = encode_events([1], None, [{"a": 1}])
+    with pytest.raises(MsgpackError) as caught:
+        decode_events(good + b"\xa1x")
+    assert caught.value.position == len(good)
+
+
+@pytest.mark.parametrize("time", [-SECOND // 2, -100 * SECOND, 5_000_000_000 * SECOND])
+def test_a_time_beyond_event_time_is_written_as_a_float(time):
+    for metadata in (None, [{"m": 1}]):
+        assert decode_events(encode_events([time], metadata, [{}])).times == [time]
+
+
+def test_groups_stand_beside_the_events_they_hold():
+    def event(time, meta, body):
+        return packer.packb([[time, meta], body])
+
+    data = event(-1, {"g": 1}, {"r": 2}) + event(5, {}, {"n": 1}) + event(-2, {}, {})
+    events = decode_events(data + event(6, {}, {"n": 2}))
+    assert events.bodies == [{"n": 1}, {"n": 2}]
+    assert events.groups == [msgpack.Group(0, 1, {"g": 1}, {"r": 2})]
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        (1 << 70, float(1 << 70)),
+        (-(1 << 70), -float(1 << 70)),
+        ((1, 2), [1, 2]),
+        ("\udcff", "\udcff"),
+    ],
+)
+def test_what_messagepack_has_no_type_for_is_written_all_the_same(value, read):
+    assert decode_events(encode_events([1], None, [{"a": value}])).bodies == [{"a": read}]
