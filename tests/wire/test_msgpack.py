@@ -86,6 +86,12 @@ def test_damage_leaves_the_events_before_it(rows, damage, data):
     assert len(events.times) == len(events.bodies)
 
 
+@given(rows)
+def test_lenient_reading_says_that_it_stopped_early(rows):
+    events = decode_events(packed(rows) + b"\xc1", lenient=True)
+    assert (len(events.bodies), events.is_whole) == (len(rows), False)
+
+
 @pytest.mark.parametrize("head", [b"\x92\x00" + b"\x81\xa1a" * 100_000, b"\x91" * 100_000])
 @pytest.mark.parametrize("read", [decode_events, count_events])
 def test_deep_nesting_is_the_declared_error(head, read):
