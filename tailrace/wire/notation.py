@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 SECOND = 1_000_000_000
+MOST_DEPTH = 200
 
 
 def event_text(time_ns: int, metadata: dict[str, Any], body: dict[str, Any]) -> str:
@@ -13,19 +14,23 @@ def event_text(time_ns: int, metadata: dict[str, Any], body: dict[str, Any]) -> 
     return f"[[{seconds}.{nanoseconds:09d}, {value_text(metadata)}], {value_text(body)}]"
 
 
-def value_text(value: Any) -> str:
-    """A value: texts stand in quotes as they are, floats with six digits, null is nil."""
+def value_text(value: Any, depth: int = 0) -> str:
+    """A value: texts stand in quotes as they are, floats with six digits, null is nil, as is what lies too deep."""
+    if depth > MOST_DEPTH:
+        return "nil"
     kind = type(value)
     if kind is str:
         return f'"{value}"'
     if kind is dict:
         return (
             "{"
-            + ", ".join(f"{value_text(key)}=>{value_text(item)}" for key, item in value.items())
+            + ", ".join(
+                [f"{value_text(key)}=>{value_text(item, depth + 1)}" for key, item in value.items()]
+            )
             + "}"
         )
     if kind is list or kind is tuple:
-        return "[" + ", ".join(map(value_text, value)) + "]"
+        return "[" + ", ".join([value_text(item, depth + 1) for item in value]) + "]"
     if value is None:
         return "nil"
     if kind is bool:
