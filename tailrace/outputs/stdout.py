@@ -24,7 +24,7 @@ class StdoutOptions(OutputOptions):
     """msgpack (the text form `[0] tag: [[time, {}], {...}]`), json, json_lines or json_stream."""
 
     json_date_format: str = option("double")
-    """double, iso8601, iso8601ns, epoch, epoch_ms, epoch_ns or java_sql_timestamp."""
+    """double, iso8601, iso8601_ns, epoch, epoch_ms or java_sql_timestamp."""
 
     json_date_key: str = option("date")
     """The key of the time in JSON; false leaves it out."""

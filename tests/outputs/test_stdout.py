@@ -1,13 +1,16 @@
 """The output stdout."""
 
+import re
 import sys
 
 import pytest
 
 from tailrace.config.errors import ConfigError
+from tailrace.config.options import describe
 from tailrace.model import Chunk
 from tailrace.plugin import Retry
-from tailrace.testing import EPOCH_NS, FakeContext, make_plugin, run_output
+from tailrace.plugin.registry import find
+from tailrace.testing import EPOCH_NS, FakeContext, make_plugin, options_class_of, run_output
 
 SECONDS = EPOCH_NS // 1_000_000_000
 
@@ -53,6 +56,17 @@ def test_the_service_says_whether_unicode_is_escaped(printed, escape, text):
     context = FakeContext(service={"json.escape_unicode": escape})
     section = "format json_lines\njson_date_key false"
     assert printed(section, {"a": "é"}, context=context) == b'{"a":' + text + b"}\n"
+
+
+def test_every_date_format_that_the_help_names_is_there(printed):
+    [help_text] = [
+        each.help
+        for each in describe(options_class_of(find("output", "stdout")))
+        if each.name == "json_date_format"
+    ]
+    names = re.findall(r"[a-z0-9_]+", help_text.replace(" or ", " "))
+    section = "format json_lines\njson_date_format"
+    assert len({printed(f"{section} {name}", {"a": 1}) for name in names}) == len(names) == 6
 
 
 def test_metadata_stands_beside_the_time():
