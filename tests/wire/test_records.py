@@ -1,0 +1,75 @@
+"""Chunks as lines of JSON with the date in front."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tailrace.model import Chunk
+from tailrace.testing import EPOCH_NS, chunk_of
+from tailrace.wire.records import join, record_encoder
+
+SECONDS = EPOCH_NS // 1_000_000_000
+formats = st.sampled_from(["double", "epoch", "epoch_ms", "iso8601", "java_sql_timestamp"])
+keys = st.text(max_size=4).filter(lambda key: key.lower() not in ("", "false", "off", "no"))
+
+
+@given(
+    st.lists(st.dictionaries(st.text(max_size=3), st.integers(0, 9), max_size=3), max_size=4),
+    keys,
+    formats,
+)
+def test_a_record_is_its_body_with_the_date_first(bodies, key, date_format):
+    lines = record_encoder(key, date_format)(chunk_of(bodies))
+    for line, body in zip(lines, bodies, strict=True):
+        read = json.loads(line)
+        assert {**read, **body} == read
+        assert set(read) == {key, *body}
+        assert key in body or next(iter(read)) == key
+
+
+@given(st.lists(st.text(max_size=8), max_size=4), st.sampled_from(["log", "date"]), formats)
+def test_raw_lines_are_printed_as_decoded_ones_and_stay_raw(texts, key, date_format):
+    times = [EPOCH_NS + number for number in range(len(texts))]
+    raw = Chunk.of_lines("t", times, key, texts, 1)
+    encode = record_encoder("date", date_format)
+    assert encode(raw) == encode(Chunk("t", times, [{key: text} for text in texts]))
+    assert not raw.decoded
+
+
+@pytest.mark.parametrize("key", ["false", "False", "off", "no", ""])
+def test_a_date_key_that_is_off_leaves_the_time_out(key):
+    encode = record_encoder(key, "double")
+    assert encode(chunk_of([{"a": 1}])) == [b'{"a":1}']
+    assert encode(Chunk.of_lines("t", [1], "log", ["x"], 1)) == [b'{"log":"x"}']
+
+
+@pytest.mark.parametrize("name", ["epoch", "EPOCH"])
+def test_a_format_is_known_in_any_case(name):
+    assert record_encoder("date", name)(chunk_of([{}])) == [b'{"date":%d}' % SECONDS]
+
+
+@pytest.mark.parametrize("name", ["", "none such"])
+def test_an_unknown_format_counts_as_double(name):
+    assert record_encoder("date", name)(chunk_of([{}])) == [b'{"date":%d.0}' % SECONDS]
+
+
+@pytest.mark.parametrize(("escape", "text"), [(True, b'"\\u00e9"'), (False, '"é"'.encode())])
+def test_unicode_is_escaped_as_asked_for(escape, text):
+    assert record_encoder("false", "", escape)(chunk_of([{"a": "é"}])) == [b'{"a":' + text + b"}"]
+
+
+@pytest.mark.parametrize(
+    ("layout", "text"),
+    [("json", b"[{},{}]"), ("json_lines", b"{}\n{}\n"), ("json_stream", b"{}{}")],
+)
+def test_each_layout_joins_records_its_own_way(layout, text):
+    assert join([b"{}", b"{}"], layout) == text
+
+
+@pytest.mark.parametrize(
+    ("layout", "text"), [("json", b"[]"), ("json_lines", b""), ("json_stream", b"")]
+)
+def test_no_records_are_no_lines(layout, text):
+    assert join([], layout) == text
