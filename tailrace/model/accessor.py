@@ -28,8 +28,9 @@ MISSING: Any = Missing()
 Getter = Callable[[Body], Any]
 
 NAME = re.compile(r"\$([_A-Za-z][A-Za-z0-9_.\-/]*)")
-STEP = re.compile(r"\[\s*(?:'((?:[^']|'')*)'|(\d+))\s*\]")
+STEP = re.compile(r"\[\s*(?:'((?:[^']|'')*)'|([0-9]{1,9}))\s*\]")
 MOST_STEPS = 64
+TAG_PART = re.compile(r"[0-9]{1,9}")
 
 
 class AccessorError(ValueError):
@@ -164,6 +165,7 @@ Part = Callable[[Body, str, Sequence[str]], str]
 """Text of one part, from a body, its tag and what was captured."""
 
 END = frozenset('., "')
+DIGITS = frozenset("0123456789")
 
 
 class Template:
@@ -206,7 +208,7 @@ class Template:
     def _variable(self, text: str, dollar: int) -> int:
         """Read the variable that begins at the dollar; where it ends."""
         following = text[dollar + 1]
-        if following.isdigit():
+        if following in DIGITS:
             self._parts.append(capture(int(following)))
             return dollar + 2
         if text.startswith("TAG", dollar + 1):
@@ -223,7 +225,7 @@ class Template:
         closing = text.find("]", end)
         if end < len(text) and text[end] == "[" and closing > 0:
             number = text[end + 1 : closing]
-            if not number.isdigit():
+            if not TAG_PART.fullmatch(number):
                 raise AccessorError(f"{text!r}: '$TAG[{number}]' needs a number, as: $TAG[0].")
             self._parts.append(tag_part(int(number)))
             return closing + 1
