@@ -1,0 +1,149 @@
+"""Chunks: lists that belong together, decoded only when somebody looks."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tailrace.model import METRICS, Chunk, Receipt, merge
+from tailrace.model.chunk import deep_copy
+
+sizes = st.integers(0, 6)
+
+
+def chunk_of(count, with_metadata=True):
+    metadata = [{"m": n} for n in range(count)] if with_metadata else None
+    return Chunk("t", list(range(count)), [{"n": n} for n in range(count)], metadata, 100 * count)
+
+
+def rows(chunk):
+    metadata = chunk.metadata or [None] * chunk.count
+    return list(zip(chunk.times, chunk.bodies, metadata, strict=True))
+
+
+def never():
+    raise AssertionError("decoded")
+
+
+def test_lines_stay_lines_until_somebody_looks():
+    chunk = Chunk.of_lines("t", [1, 2], "log", ["a", "b"], 9)
+    assert (len(chunk), chunk.nbytes, chunk.times, chunk.decoded) == (2, 9, [1, 2], False)
+    assert chunk.bodies == [{"log": "a"}, {"log": "b"}]
+    assert (chunk.decoded, chunk.lines) == (True, None)
+
+
+@pytest.mark.parametrize("look", ["times", "metadata", "bodies"])
+def test_packed_events_are_decoded_once_at_the_first_look(look):
+    calls = []
+
+    def decode(packed):
+        calls.append(packed)
+        return [5], [{"m": 1}], [{"n": 1}]
+
+    chunk = Chunk.of_packed("t", b"xyz", 1, decode)
+    assert (len(chunk), chunk.nbytes, calls) == (1, 3, [])
+    getattr(chunk, look)
+    assert rows(chunk) == [(5, {"n": 1}, {"m": 1})]
+    assert (calls, chunk.packed) == ([b"xyz"], None)
+
+
+def test_a_deferred_chunk_has_its_count_before_its_content():
+    chunk = Chunk("t", [], [])
+    chunk.defer(2, lambda: ([1, 2], None, [{}, {"a": 1}]))
+    assert (len(chunk), chunk.decoded) == (2, False)
+    assert chunk.bodies == [{}, {"a": 1}]
+
+
+def test_counting_and_tagging_do_not_look():
+    chunk = Chunk.of_packed("t", b"x", 3, lambda packed: never())
+    assert (len(chunk.with_tag("u")), chunk.tag) == (3, "u")
+
+
+def test_new_bodies_take_the_place_of_raw_lines():
+    chunk = Chunk.of_lines("t", [1], "log", ["a"], 1)
+    chunk.bodies = [{"x": 1}]
+    assert (chunk.bodies, chunk.lines, chunk.count) == ([{"x": 1}], None, 1)
+
+
+@given(st.lists(st.booleans(), max_size=6), st.booleans())
+def test_selecting_keeps_whole_rows_and_their_share_of_the_size(mask, with_metadata):
+    chunk = chunk_of(len(mask), with_metadata)
+    kept = [row for row, chosen in zip(rows(chunk), mask, strict=True) if chosen]
+    assert rows(chunk.select(iter(mask))) == kept
+    assert chunk.count == len(kept)
+    assert chunk.nbytes == 100 * len(kept)
+
+
+@given(st.lists(st.sampled_from("abc"), max_size=6), st.booleans())
+def test_splitting_loses_nothing_and_keeps_the_order(keys, with_metadata):
+    chunk = chunk_of(len(keys), with_metadata)
+    chunk.receipt, chunk.hops = Receipt(), 2
+    before = rows(chunk)
+    parts = chunk.split(keys)
+    assert list(parts) == list(dict.fromkeys(keys))
+    for key, part in parts.items():
+        assert rows(part) == [row for row, own in zip(before, keys, strict=True) if own == key]
+        assert (part.tag, part.receipt, part.hops) == ("t", chunk.receipt, 2)
+
+
+@given(sizes, st.integers(0, 7), st.integers(0, 7))
+def test_a_slice_is_a_slice_of_every_list(count, start, end):
+    chunk = chunk_of(count)
+    assert rows(chunk.slice(start, end)) == rows(chunk)[start:end]
+
+
+@given(st.lists(sizes, min_size=1, max_size=4), st.data())
+def test_merging_joins_the_rows_in_order(counts, data):
+    chunks = [chunk_of(count, data.draw(st.booleans())) for count in counts]
+    has_metadata = any(chunk.metadata is not None for chunk in chunks)
+    expected = [
+        (time, body, (meta or {}) if has_metadata else None)
+        for chunk in chunks
+        for time, body, meta in rows(chunk)
+    ]
+    merged = merge(chunks)
+    if merged.metadata is not None:
+        assert [row[2] for row in rows(merged)] == [row[2] for row in expected]
+    assert [row[:2] for row in rows(merged)] == [row[:2] for row in expected]
+
+
+def test_merged_lines_of_one_key_stay_lines():
+    parts = [Chunk.of_lines("t", [n], "log", [f"line {n}"], 5) for n in (1, 2)]
+    merged = merge(parts)
+    assert (merged.decoded, merged.lines, merged.nbytes) == (False, ["line 1", "line 2"], 10)
+    assert merged.times == [1, 2]
+
+
+def test_merged_lines_of_two_keys_keep_their_own():
+    merged = merge([Chunk.of_lines("t", [1], key, ["x"], 1) for key in ("log", "msg")])
+    assert merged.bodies == [{"log": "x"}, {"msg": "x"}]
+
+
+def test_a_copy_shares_no_lists_and_a_deep_one_no_bodies():
+    chunk = Chunk("t", [1], [{"a": {"b": [1]}}], [{"m": {}}])
+    flat, deep = chunk.copy(), chunk.copy(deep=True)
+    deep.bodies[0]["a"]["b"].append(2)
+    deep.metadata[0]["m"]["x"] = 1
+    flat.bodies.append({})
+    flat.times.append(2)
+    assert rows(chunk) == [(1, {"a": {"b": [1]}}, {"m": {}})]
+    assert flat.bodies[0] is chunk.bodies[0]
+
+
+def test_metadata_is_made_when_it_is_to_be_written():
+    chunk = chunk_of(2, with_metadata=False)
+    chunk.metadata_list()[1]["m"] = 1
+    assert chunk.metadata == [{}, {"m": 1}]
+
+
+def test_a_payload_is_counted_by_its_items():
+    chunk = Chunk.of_payload("t", METRICS, object(), 7, 50)
+    assert (len(chunk), chunk.kind, chunk.nbytes) == (7, METRICS, 50)
+
+
+def test_a_deep_copy_is_equal_and_shares_only_leaves():
+    leaf = object()
+    body = {"a": [{"b": leaf}]}
+    twin = deep_copy(body)
+    assert twin == body
+    assert twin["a"][0] is not body["a"][0]
+    assert twin["a"][0]["b"] is leaf
