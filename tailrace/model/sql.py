@@ -20,11 +20,13 @@ Value = Callable[[Body, str, int], Any]
 
 MISSING: Any = type("Missing", (), {"__repr__": lambda self: "MISSING"})()
 MOST_DEPTH = 100
+MOST_DIGITS = 400
 
 TOKEN = re.compile(
     r"""\s*(?:
     (?P<float>-?(?:[1-9]\d*|0)\.\d+) | (?P<int>-?[1-9]\d*|0) | '(?P<text>(?:[^']|'')*)' |
-    (?P<source>STREAM:|TAG:) | (?P<record>@RECORD) | (?P<word>[_A-Za-z][A-Za-z0-9_.]*) |
+    (?P<source>STREAM:|TAG:) | (?P<record>@RECORD) |
+    (?P<joined>(?:GROUP|ADVANCE)[ ]BY\b) | (?P<word>[_A-Za-z][A-Za-z0-9_.]*) |
     (?P<sign><>|!=|<=|>=|[*,=()\[\].;<>])
     )""",
     re.VERBOSE | re.IGNORECASE,
@@ -403,18 +405,13 @@ class Reader:
 
 def tokens(text: str) -> Any:
     """Kind, value and position of each token; `GROUP BY` and `ADVANCE BY` are one."""
-    text = re.sub(r"(?i)\b(GROUP|ADVANCE) BY\b", lambda found: found.group(1) + "\x00BY", text)
-    position = 0
-    while position < len(text.rstrip()):
-        joined_word = re.compile(r"\s*(GROUP|ADVANCE)\x00BY", re.IGNORECASE).match(text, position)
-        if joined_word:
-            yield "keyword", f"{joined_word.group(1).upper()} BY", joined_word.start(1)
-            position = joined_word.end()
-            continue
+    position, end = 0, len(text.rstrip())
+    while position < end:
         found = TOKEN.match(text, position)
         if not found:
+            rest = text[position:].lstrip()
             raise SQLError(
-                f"query, character {position + 1}: {text[position : position + 1]!r} is not expected: {text}"
+                f"query, character {len(text) - len(rest) + 1}: {rest[:1]!r} is not expected: {text}"
             )
         yield token_of(found)
         position = found.end()
@@ -427,12 +424,16 @@ def token_of(found: re.Match[str]) -> tuple[str, Any, int]:
         upper = value.upper()
         return ("keyword", upper, start) if upper in KEYWORDS else ("name", value, start)
     if kind == "int":
+        if len(value) > MOST_DIGITS:
+            raise SQLError(
+                f"query, character {start + 1}: a number of more than {MOST_DIGITS} digits"
+            )
         return kind, int(value), start
     if kind == "float":
         return kind, float(value), start
     if kind == "text":
         return kind, value.replace("''", "'"), start
-    return kind, value.upper(), start
+    return "keyword" if kind == "joined" else kind, value.upper(), start
 
 
 def truth(value: Value) -> Test:
