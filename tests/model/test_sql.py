@@ -91,7 +91,7 @@ def test_each_action_has_its_statement(text, action):
         ("a < -1", {"a": -2}, True),
         ("a <= 'b'", {"a": "a"}, True),
         ("a > 1", {}, False),
-        ("a > true", {"a": True}, False),
+        ("a >= true", {"a": True}, False),
         ("m['k'] = 1", {"m": {"k": 1}}, True),
         ("m['k'] = 1", {"m": 1}, False),
         ("a IS NULL", {"a": None}, True),
