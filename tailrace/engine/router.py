@@ -81,7 +81,14 @@ def read_routes(
         return []
     routes = []
     for signal, items in value.items():
-        for item in items if isinstance(items, list) else []:
+        if not isinstance(items, list):
+            problems.add(
+                f"routes: {signal}: {items!r} is no list of routes.",
+                mend="As: logs: [{to: {outputs: [a]}}].",
+                place=place,
+            )
+            continue
+        for item in items:
             route = read_route(signal, item, outputs, problems, place)
             if route is not None:
                 routes.append(route)
@@ -97,7 +104,15 @@ def read_route(
         )
         return None
     name = str(item.get("name", ""))
-    targets = (item.get("to") or {}).get("outputs") or []
+    to = item.get("to") or {}
+    targets = (to.get("outputs") or []) if isinstance(to, dict) else None
+    if not isinstance(targets, list):
+        problems.add(
+            f"route '{name}': {to!r} does not name outputs.",
+            mend="As: to: {outputs: [a]}.",
+            place=place,
+        )
+        return None
     names = [str(target.get("name") if isinstance(target, dict) else target) for target in targets]
     known = tuple(each for each in names if each in outputs)
     for each in names:
@@ -111,7 +126,7 @@ def read_route(
     if not known:
         return None
     rule = item.get("condition")
-    if rule is None or str((rule or {}).get("default", "")).lower() in ("true", "yes", "on"):
+    if rule is None or is_default(rule):
         return ConditionalRoute(name, None, known, signal)
     try:
         condition = Condition.parse(rule)
@@ -119,6 +134,11 @@ def read_route(
         problems.add(f"route '{name}': {error}", place=place)
         return None
     return ConditionalRoute(name, condition, known, signal)
+
+
+def is_default(rule: Any) -> bool:
+    """Whether a route's condition is `{default: true}`."""
+    return isinstance(rule, dict) and str(rule.get("default")).lower() in ("true", "yes", "on")
 
 
 def split_by_routes(
