@@ -1,0 +1,192 @@
+"""Chunks on disk: what is written is read back, and damage costs no more than what is damaged."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tailrace.config.errors import ConfigError
+from tailrace.engine.storage import Storage, age
+from tailrace.model import Chunk
+from tailrace.plugin.log import Log
+from tailrace.testing import ListSink, chunk_of
+from tailrace.wire import chunkfile
+from tailrace.wire.chunkfile import ChunkFile
+from tailrace.wire.msgpack import encode_events
+
+
+class Disk:
+    """A storage with its log."""
+
+    def __init__(self, path, **settings):
+        self.sink = ListSink()
+        self.storage = Storage(path, Log(self.sink), **settings)
+        self.storage.open()
+
+    def backlog(self):
+        return [(stored, file, stored.load()) for stored, file in self.storage.backlog()]
+
+    def bodies(self):
+        return [bodies for _, _, (_, _, bodies) in self.backlog()]
+
+
+@pytest.fixture
+def disk(tmp_path):
+    made = Disk(tmp_path / "store")
+    yield made
+    made.storage.close()
+
+
+def chunk(*numbers, tag="app"):
+    return chunk_of([{"n": number} for number in numbers], tag)
+
+
+def test_a_chunk_is_read_back_with_its_tag_and_routes(disk):
+    written = disk.storage.write("tail.0", chunk(1, 2), ("out.0", "out.1"))
+    [(stored, file, (times, metadata, bodies))] = disk.backlog()
+    assert (stored.path, stored.size, stored.count) == (written.path, written.size, 2)
+    assert (file.tag, file.routes) == ("app", ("out.0", "out.1"))
+    assert (times, metadata, bodies) == (chunk(1, 2).times, None, [{"n": 1}, {"n": 2}])
+
+
+def test_packed_events_are_written_without_being_decoded(disk):
+    packed = encode_events([5], None, [{"n": 1}])
+    disk.storage.write("in", Chunk.of_packed("t", packed, 1, lambda data: pytest.fail("decoded")))
+    assert disk.bodies() == [[{"n": 1}]]
+
+
+def test_what_is_delivered_is_gone_and_may_go_twice(disk):
+    stored = disk.storage.write("in", chunk(1))
+    stored.remove()
+    stored.remove()
+    assert (disk.backlog(), disk.sink.messages) == ([], [])
+
+
+def test_the_backlog_comes_oldest_first(disk):
+    for number in range(5):
+        disk.storage.write(f"in.{number % 2}", chunk(number))
+    assert disk.bodies() == [[{"n": number}] for number in range(5)]
+
+
+def test_two_chunks_at_one_time_have_two_files(disk, monkeypatch):
+    monkeypatch.setattr("time.time_ns", lambda: 1_700_000_000_000_000_000)
+    paths = {disk.storage.write("in", chunk(number)).path for number in range(3)}
+    assert len(paths) == 3
+    assert disk.bodies() == [[{"n": 0}], [{"n": 1}], [{"n": 2}]]
+
+
+def test_a_file_that_is_in_use_is_no_backlog(disk):
+    mine = disk.storage.write("in", chunk(1)).path
+    disk.storage.write("in", chunk(2))
+    assert len(list(disk.storage.backlog(own=lambda path: path == mine))) == 1
+
+
+def test_a_stub_takes_no_memory_until_somebody_looks(disk):
+    stub = disk.storage.write("in", chunk(1, 2)).stub("other")
+    assert (stub.tag, len(stub), stub.decoded) == ("other", 2, False)
+    assert stub.bodies == [{"n": 1}, {"n": 2}]
+
+
+@pytest.mark.parametrize("stream", ["../up", "/etc", "..", ".hidden", ""])
+def test_no_stream_leads_out_of_the_folder(disk, stream):
+    path = disk.storage.write(stream, chunk(1)).path
+    assert path.resolve().parent.parent == disk.storage.path.resolve()
+    assert disk.bodies() == [[{"n": 1}]]
+
+
+def test_files_are_for_the_owner_alone(disk):
+    path = disk.storage.write("in", chunk(1)).path
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_two_agents_never_share_a_folder(disk):
+    with pytest.raises(ConfigError, match="used by another agent"):
+        Disk(disk.storage.path)
+    disk.storage.close()
+    disk.storage.close()
+    Disk(disk.storage.path).storage.close()
+
+
+def test_a_folder_that_can_not_be_made_is_told(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="can't be used"):
+        Disk(tmp_path / "file" / "store")
+
+
+def test_a_write_that_fails_leaves_no_file(disk, monkeypatch):
+    disk.storage.write("in", chunk(1)).remove()
+
+    def full(descriptor, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        disk.storage.write("in", chunk(1))
+    assert list((disk.storage.path / "in").iterdir()) == []
+
+
+def test_a_damaged_file_leaves_the_others_alone_and_stays(disk):
+    bad = disk.storage.write("in", chunk(1)).path
+    disk.storage.write("in", chunk(2))
+    bad.write_bytes(b"no chunk")
+    assert disk.bodies() == [[{"n": 2}]]
+    assert bad.exists()
+    [(level, message)] = disk.sink.messages
+    assert level == "error"
+    assert str(bad) in message
+    assert disk.storage.damaged_files == 1
+
+
+def test_a_damaged_file_is_deleted_if_told_to(tmp_path):
+    disk = Disk(tmp_path, delete_damaged=True)
+    bad = disk.storage.write("in", chunk(1)).path
+    bad.write_bytes(b"no chunk")
+    assert (disk.bodies(), bad.exists()) == ([], False)
+    disk.storage.close()
+
+
+def test_events_before_the_damage_are_delivered_and_told(disk):
+    path = disk.storage.write("in", chunk(1, 2, 3)).path
+    path.write_bytes(path.read_bytes()[:-2])
+    assert disk.bodies() == [[{"n": 1}, {"n": 2}]]
+    assert "2 events before the damage" in disk.sink.messages[0][1]
+
+
+def test_a_checksum_that_is_wrong_is_damage(tmp_path):
+    disk = Disk(tmp_path, checksum=True)
+    path = disk.storage.write("in", chunk(1)).path
+    assert disk.bodies() == [[{"n": 1}]]
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    assert disk.bodies() == []
+    disk.storage.close()
+
+
+def test_what_holds_no_logs_is_left_where_it_is(disk):
+    path = disk.storage.write("in", chunk(1)).path
+    path.write_bytes(chunkfile.encode(ChunkFile("t", b"\x90", kind=1)))
+    assert disk.bodies() == []
+    assert path.exists()
+    assert disk.storage.damaged_files == 0
+
+
+def test_files_without_a_time_in_their_name_come_last():
+    names = ["other", "7-20.000000001.flb", "9-3.5.flb", "1-20.000000000.flb"]
+    ordered = sorted(map(Path, names), key=age)
+    assert list(map(str, ordered)) == [names[2], names[3], names[1], names[0]]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.binary(max_size=60), st.data())
+def test_any_file_is_delivered_or_set_aside(disk, junk, data):
+    whole = chunkfile.encode(ChunkFile("t", encode_events([1, 2], None, [{"n": 1}, {"n": 2}])))
+    cut = data.draw(st.integers(0, len(whole)))
+    folder = disk.storage.path / "in"
+    folder.mkdir(exist_ok=True)
+    (folder / "1-1.000000000.flb").write_bytes(whole[:cut] + junk)
+    for stored, _, (_, _, bodies) in disk.backlog():
+        assert 0 < len(bodies) == stored.count
