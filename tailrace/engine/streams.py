@@ -52,16 +52,17 @@ class Sums:
         self.sum_xx += seconds * seconds
         self.latest = max(self.latest, seconds)
 
-    def merge(self, other: Sums) -> None:
+    def merge(self, other: Sums, shift: float) -> None:
+        """Add the other's; its seconds count from a moment `shift` seconds after this one's."""
         self.count += other.count
         self.total += other.total
         self.smallest = least(self.smallest, other.smallest, min)
         self.largest = least(self.largest, other.largest, max)
-        self.sum_x += other.sum_x
+        self.sum_x += other.sum_x + shift * other.count
         self.sum_y += other.sum_y
-        self.sum_xy += other.sum_xy
-        self.sum_xx += other.sum_xx
-        self.latest = max(self.latest, other.latest)
+        self.sum_xy += other.sum_xy + shift * other.sum_y
+        self.sum_xx += other.sum_xx + 2 * shift * other.sum_x + shift**2 * other.count
+        self.latest = max(self.latest, other.latest + shift)
 
     def result(self, item: Item) -> Any:
         """The aggregate that an item asks for."""
@@ -152,13 +153,16 @@ class Table:
         return number_in(value) if kind is str and self._convert else None
 
     def merge(self, other: Table) -> None:
+        if self.origin is None:
+            self.origin = other.origin
+        shift = (other.origin or 0.0) - (self.origin or 0.0)
         for key, theirs in other.groups.items():
             mine = self.groups.get(key)
             if mine is None:
                 mine = self.groups[key] = Group(0, list(theirs.keys), [Sums() for _ in theirs.sums])
             mine.records += theirs.records
             for ours, sums in zip(mine.sums, theirs.sums, strict=True):
-                ours.merge(sums)
+                ours.merge(sums, shift)
 
     def rows(self, tag: str, now_ns: int) -> list[Body]:
         """The result, a body a group."""

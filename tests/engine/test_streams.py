@@ -122,6 +122,21 @@ def test_a_forecast_goes_on_along_the_line():
     assert row["f"] == pytest.approx(28)
 
 
+def test_a_hopping_window_forecasts_as_a_tumbling_one_does():
+    hopping = Bench(
+        select("TIMESERIES_FORECAST(v, 10) AS f", "WINDOW HOPPING (3 SECOND, ADVANCE BY 1 SECOND)")
+    )
+    tumbling = Bench(select("TIMESERIES_FORECAST(v, 10) AS f", "WINDOW TUMBLING (3 SECOND)"))
+    for second in range(3):
+        times = [EPOCH_NS + second * SECOND, EPOCH_NS + second * SECOND + SECOND // 2]
+        for bench in (hopping, tumbling):
+            values = [{"v": 2 * second}, {"v": 2 * second + 1}]
+            bench.processor.watch(Chunk("app", times, values), "in")
+        [_, rows] = hopping.tasks[0].tick()
+    assert rows == [{"f": pytest.approx(25)}]
+    assert tumbling.tasks[0].tick()[1] == [{"f": pytest.approx(25)}]
+
+
 def test_a_group_beyond_the_most_is_left_out_and_told_once(monkeypatch):
     monkeypatch.setattr(streams, "MOST_GROUPS", 2)
     bench = Bench(select("k, COUNT(*) AS n", "GROUP BY k"))
