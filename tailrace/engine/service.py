@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from tailrace.config import ConfigError, Options, Seconds, Size, one_of, option
 from tailrace.config.types import Reader, read_size, text
 from tailrace.plugin.base import LOG_LEVEL
 from tailrace.plugin.log import Level
+
+
+BUFFER_SIZE = re.compile(r"([0-9]{1,15})([kmg]?)(?:i?b)?")
+UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
 def read_limit(value: Any) -> int:
@@ -17,12 +22,10 @@ def read_limit(value: Any) -> int:
 
 def read_buffer_limit(value: Any) -> int:
     """Bytes: units of 1024 (`2MB`, `64KiB`); 0: no limit."""
-    word = text(value).strip().lower().removesuffix("b").removesuffix("i")
-    factor = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}.get(word[-1:], 1)
-    digits = word.rstrip("kmg")
-    if not digits.isdigit():
+    found = BUFFER_SIZE.fullmatch(text(value).strip().lower())
+    if found is None:
         raise ConfigError(f"{value!r} is no size.", "Give bytes with k, m or g, as: 2M.")
-    return int(digits) * factor
+    return int(found.group(1)) * UNITS[found.group(2)]
 
 
 LIMIT = Reader("size", read_limit)
