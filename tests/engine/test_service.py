@@ -1,0 +1,91 @@
+"""The options of the service section."""
+
+import pytest
+
+from tailrace.config.errors import ConfigError, Place, Problems
+from tailrace.config.source import Section
+from tailrace.engine.build import read_service
+from tailrace.engine.service import read_buffer_limit
+from tailrace.plugin.log import Level
+from tailrace.testing import entries_of
+
+
+def service(text):
+    """The options of a section and what is wrong with it."""
+    problems = Problems()
+    section = Section("service", Place("f"), entries_of(text))
+    return read_service(section, problems), list(problems)
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "value"),
+    [
+        ("", "flush", 1.0),
+        ("Flush 0.5", "flush", 0.5),
+        ("grace -1", "grace", -1),
+        ("log_level DEBUG", "log_level", Level.DEBUG),
+        ("http_server on", "http_server", True),
+        ("", "http_listen", "127.0.0.1"),
+        ("scheduler.base 3", "scheduler_base", 3.0),
+        ("hot_reload.timeout 7", "hot_reload_timeout", 7.0),
+        ("storage.backlog.mem_limit 5M", "storage_backlog_mem_limit", 5_000_000),
+        ("storage.rejected.limit 1k", "storage_rejected_limit", 1_000),
+        ("storage.rejected.limit false", "storage_rejected_limit", 0),
+        ("json.escape_unicode off", "json_escape_unicode", False),
+        ("json_escape_unicode off", "json_escape_unicode", False),
+        ("parsers_file a\nparsers_file b", "parsers_file", ["a", "b"]),
+    ],
+)
+def test_a_key_is_read_into_its_option(text, name, value):
+    options, problems = service(text)
+    assert problems == []
+    assert getattr(options, name) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("log_level loud", "'loud'"),
+        ("flush soon", "'soon'"),
+        ("grace x", "'x'"),
+        ("storage.type disk", "disk"),
+        ("storage.sync often", "often"),
+        ("multiline_buffer_limit big", "'big'"),
+    ],
+)
+def test_a_wrong_value_is_told_with_its_place(text, what):
+    _, [problem] = service(f"grace 1\n{text}" if "grace" not in text else f"\n{text}")
+    assert what in problem.what
+    assert problem.place == Place("test.conf", 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("0", 0),
+        ("100", 100),
+        ("2k", 2048),
+        ("2K", 2048),
+        ("2MB", 2 << 20),
+        ("64KiB", 64 << 10),
+        ("1g", 1 << 30),
+        (" 5m ", 5 << 20),
+        ("100b", 100),
+    ],
+)
+def test_a_buffer_limit_counts_in_units_of_1024(text, size):
+    assert read_buffer_limit(text) == size
+
+
+@pytest.mark.parametrize(
+    "text", ["", "m", "2mm", "-1", "1.5m", "2 x", "²", "b", "2kmg", "9" * 5000]
+)
+def test_what_is_no_buffer_limit_says_how_to_write_one(text):
+    with pytest.raises(ConfigError, match=r"is no size.*as: 2M"):
+        read_buffer_limit(text)
+
+
+def test_an_unknown_key_does_not_stop_the_agent():
+    options, problems = service("no_such_key 1\nflush 2")
+    assert options.flush == 2.0
+    assert problems == []
