@@ -10,7 +10,6 @@ from tailrace.config.types import Reader, read_size, text
 from tailrace.plugin.base import LOG_LEVEL
 from tailrace.plugin.log import Level
 
-
 BUFFER_SIZE = re.compile(r"([0-9]{1,15})([kmg]?)(?:i?b)?")
 UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
