@@ -150,7 +150,7 @@ def take_times(
 
 # Types
 
-NUMBER = re.compile(r"\s*[+-]?\d+")
+NUMBER = re.compile(r"\s*([+-]?)0*([0-9]{0,20})")
 FRACTION = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 HEX = re.compile(r"\s*(?:0[xX])?([0-9a-fA-F]+)")
 Convert = Callable[[str], Any]
@@ -159,19 +159,28 @@ Convert = Callable[[str], Any]
 def to_integer(text: str) -> int:
     """The number that the text begins with, 0 if with none; within 64 bit."""
     try:
-        number = int(text)
+        number = int(text) if "_" not in text else leading_integer(text)
     except ValueError:
-        found = NUMBER.match(text)
-        number = int(found.group()) if found else 0
+        number = leading_integer(text)
     return max(-(1 << 63), min(number, (1 << 63) - 1))
+
+
+def leading_integer(text: str) -> int:
+    """Twenty digits are beyond 64 bit already; Python refuses to read thousands."""
+    sign, digits = NUMBER.match(text).groups()  # type: ignore[union-attr]  # it matches anything
+    return int(sign + (digits or "0"))
 
 
 def to_float(text: str) -> float:
     try:
-        return float(text)
+        return float(text) if "_" not in text else leading_float(text)
     except ValueError:
-        found = FRACTION.match(text)
-        return float(found.group()) if found else 0.0
+        return leading_float(text)
+
+
+def leading_float(text: str) -> float:
+    found = FRACTION.match(text)
+    return float(found.group()) if found else 0.0
 
 
 def to_hex(text: str) -> int:
