@@ -34,7 +34,7 @@ SIMPLE = {
 }
 ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 UTF8_ESCAPE = re.compile(
-    r"\\(?:u([0-9a-fA-F]{4})(?:\\u([dD][c-fC-F][0-9a-fA-F]{2}))?|x([0-9a-fA-F]{1,2})|([0-7]{1,3})|U([0-9a-fA-F]{8})|(.))",
+    r"\\(?:u([0-9a-fA-F]{4})(?:\\u([dD][c-fC-F][0-9a-fA-F]{2}))?|u([0-9a-fA-F]{1,3})|x([0-9a-fA-F]{1,2})|([0-7]{1,3})|U([0-9a-fA-F]{8})|(.))",
     re.DOTALL,
 )
 MYSQL = {
@@ -68,7 +68,9 @@ def decode_escaped_utf8(text: str) -> Any:
 
 
 def _utf8_replacement(found: re.Match[str]) -> str:
-    unit, low, byte, octal, wide, letter = found.groups()
+    unit, low, short, byte, octal, wide, letter = found.groups()
+    if short is not None:
+        return "\ufffd"
     if unit is not None:
         code = int(unit, 16)
         if 0xD800 <= code <= 0xDBFF and low is not None:
@@ -81,7 +83,7 @@ def _utf8_replacement(found: re.Match[str]) -> str:
         return chr(int(octal, 8))
     if wide is not None:
         code = int(wide, 16)
-        return chr(code) if code < 0x110000 else "\ufffd"
+        return chr(code) if code < 0xD800 or 0xDFFF < code < 0x110000 else "\ufffd"
     return SIMPLE.get(letter, found.group())
 
 
