@@ -1,0 +1,104 @@
+"""`tailrace check`."""
+
+import json
+
+import pytest
+
+from tailrace.cli.main import run
+
+GOOD = "[INPUT]\n    name dummy\n    tag app\n[OUTPUT]\n    name null\n    match app\n"
+
+
+@pytest.fixture
+def check(tmp_path, capsys):
+    """The exit code and the text that is printed for a configuration."""
+
+    def checked(text, *arguments):
+        path = tmp_path / "a.conf"
+        path.write_text(text)
+        code = run(["check", str(path), *arguments])
+        return code, capsys.readouterr().out
+
+    return checked
+
+
+def document(check, text, *arguments):
+    code, out = check(text, "--format", "json", *arguments)
+    return code, json.loads(out)
+
+
+def test_a_good_configuration_ends_with_nothing_wrong(check):
+    code, out = check(GOOD)
+    assert code == 0
+    assert out.endswith("a.conf: 0 errors, 0 warnings\n")
+
+
+def test_an_error_is_told_with_its_place_and_how_to_mend_it(check):
+    code, found = document(check, GOOD.replace("name null", "name nul"))
+    assert code == 1
+    [problem] = found["problems"]
+    assert (problem["severity"], problem["line"]) == ("error", 5)
+    assert problem["file"].endswith("a.conf")
+    assert "'nul'" in problem["message"]
+    assert "null" in problem["mend"]
+
+
+def test_all_errors_are_told_at_once(check):
+    _, out = check(GOOD.replace("dummy", "nothing").replace("name null", "name nowhere"))
+    assert "nothing" in out
+    assert "nowhere" in out
+    assert "2 errors" in out
+
+
+@pytest.mark.parametrize(("arguments", "code"), [([], 0), (["--deny-warnings"], 2)])
+def test_a_tag_that_no_output_takes_is_a_warning(check, arguments, code):
+    found = check(GOOD.replace("match app", "match other"), *arguments)
+    assert found[0] == code
+    assert "no output takes events of tag 'app'" in found[1]
+    assert "match 'other' fits no input's tag" in found[1]
+    assert "0 errors, 2 warnings" in found[1]
+
+
+def test_an_error_weighs_more_than_a_denied_warning(check):
+    assert check(GOOD.replace("name null", "name nul"), "--deny-warnings")[0] == 1
+
+
+def test_tags_that_a_filter_may_change_are_not_warned_of(check):
+    rewriting = "[FILTER]\n    name rewrite_tag\n    match *\n    rule $a ^x$ new false\n"
+    code, found = document(check, GOOD.replace("match app", "match new") + rewriting)
+    assert (code, found["problems"]) == (0, [])
+
+
+@pytest.mark.parametrize(
+    ("source", "promise"),
+    [("name dummy", "best-effort"), ("name tail\n    path x", "at-least-once")],
+)
+def test_each_route_states_its_guarantee(check, source, promise):
+    _, found = document(check, GOOD.replace("name dummy", source))
+    [route] = found["routes"]
+    assert (route["tag"], route["output"], route["guarantee"]) == ("app", "null.0", promise)
+
+
+@pytest.mark.parametrize(
+    ("option", "why"),
+    [
+        ("retry_limit false", "retried until delivered"),
+        ("retry_limit 3", "after 3 retries"),
+        ("", "after 1 retries"),
+        ("retry_limit false\n    queue_full drop_oldest", "a full queue drops (drop_oldest)"),
+    ],
+)
+def test_the_reason_says_when_an_output_gives_up(check, option, why):
+    _, found = document(check, f"{GOOD}    {option}\n")
+    assert why in found["routes"][0]["why"]
+
+
+def test_a_file_that_is_not_there_is_an_error(tmp_path, capsys):
+    assert run(["check", str(tmp_path / "none.conf")]) == 1
+    assert "none.conf" in capsys.readouterr().out
+
+
+def test_nothing_is_started(tmp_path, check):
+    text = GOOD.replace("name null", f"name file\n    path {tmp_path}/made\n    mkdir on")
+    assert check(text)[0] == 0
+    assert not (tmp_path / "made").exists()
