@@ -30,8 +30,14 @@ def run(argv: list[str]) -> int:
     except ConfigError as error:
         print(f"tailrace: {error}", file=sys.stderr)
         return 1
-    if arguments.output:
-        Path(arguments.output).write_text(text)
-    else:
+    if not arguments.output:
         sys.stdout.write(text)
+        return 0
+    try:
+        Path(arguments.output).write_text(text)
+    except OSError as error:
+        print(
+            f"tailrace: '{arguments.output}' can't be written: {error.strerror}.", file=sys.stderr
+        )
+        return 1
     return 0

@@ -37,10 +37,16 @@ def run(argv: list[str]) -> int:
             print(f"error: {problem}", file=sys.stderr)
         return 1
     picture = svg(checked.plan)
-    if arguments.output:
-        Path(arguments.output).write_text(picture)
-    else:
+    if not arguments.output:
         sys.stdout.write(picture)
+        return 0
+    try:
+        Path(arguments.output).write_text(picture)
+    except OSError as error:
+        print(
+            f"tailrace: '{arguments.output}' can't be written: {error.strerror}.", file=sys.stderr
+        )
+        return 1
     return 0
 
 
