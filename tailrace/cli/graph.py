@@ -93,8 +93,8 @@ def detail_of(instance: Instance) -> str:
 def svg(plan: Plan) -> str:
     """The picture as SVG text."""
     boxes = boxes_of(plan)
-    width = max(box.x for box in boxes) + WIDTH + MARGIN
-    height = max(box.y for box in boxes) + HEIGHT + MARGIN
+    width = max((box.x for box in boxes), default=MARGIN) + WIDTH + MARGIN
+    height = max((box.y for box in boxes), default=MARGIN) + HEIGHT + MARGIN
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
         'font-family="ui-monospace, Menlo, Consolas, monospace" font-size="13">',

@@ -76,6 +76,10 @@ def test_a_head_stands_over_its_kind_once(graph):
     assert texts(graph(config(2, 2, 2))).count("filters") == 1
 
 
+def test_a_configuration_without_a_pipeline_is_an_empty_picture(graph):
+    assert texts(graph("[SERVICE]\n    flush 1\n")) == []
+
+
 def test_signs_of_xml_in_a_name_are_escaped(graph):
     found = texts(
         graph('[INPUT]\n    name dummy\n    tag <a>&"b\n[OUTPUT]\n    name null\n    match *\n')
