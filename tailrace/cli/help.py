@@ -46,7 +46,7 @@ Seeing
   -l, --log_file=FILE           write the log to a file
   -H, --http                    serve the HTTP API
   -P, --port=PORT               its port (default 2020)
-  -J, --json                    print the schema of all plugins as JSON
+  -J, --help-json               print the schema of all plugins as JSON
   -V, --version                 print the version
   -h, --help                    this help; after -i, -F or -o NAME: that plugin's
 """

@@ -37,7 +37,7 @@ SHORT = {
     "S": "sosreport",
     "V": "version",
     "h": "help",
-    "J": "json-schema",
+    "J": "help-json",
     "Y": "enable-hot-reload",
     "W": "disable-thread-safety-on-hot-reloading",
     "Z": "enable-chunk-trace",
@@ -53,7 +53,7 @@ SWITCHES = frozenset(
         "sosreport",
         "version",
         "help",
-        "json-schema",
+        "help-json",
         "enable-hot-reload",
         "enable-chunk-trace",
         "enable-fips",
@@ -194,7 +194,7 @@ def apply(made: Arguments, name: str, value: str, place: Place) -> None:
         made.verbosity += 1
     elif name == "quiet":
         made.verbosity = -1
-    elif name == "json-schema":
+    elif name == "help-json":
         made.json_schema = True
     else:
         setattr(made, name.replace("-", "_"), True)
