@@ -7,9 +7,22 @@ import pytest
 import yaml
 
 from tailrace.cli.main import run
-from tailrace.cli.schema import option_schema
+from tailrace.cli.schema import option_schema, section_schema
 from tailrace.config.options import Described
-from tailrace.plugin import registry
+from tailrace.plugin import Filter, FilterOptions, filter_plugin, registry
+
+
+class NeedyOptions(FilterOptions):
+    path: str
+    """Must be given."""
+
+
+@filter_plugin("test_needy")
+class Needy(Filter[NeedyOptions]):
+    """Needs a path."""
+
+    def process(self, chunk):
+        return chunk
 
 
 @pytest.fixture(scope="module")
@@ -103,12 +116,17 @@ def test_the_type_of_an_option_bounds_its_values(option, value, valid):
     assert jsonschema.Draft202012Validator(option_schema(option)).is_valid(value) is valid
 
 
+def test_an_option_that_must_be_given_is_required():
+    assert section_schema("filter", "test_needy")["required"] == ["name", "path"]
+
+
 def test_the_help_of_an_option_is_its_description():
     assert option_schema(described("text", help="What it is."))["description"] == "What it is."
 
 
-def test_j_prints_every_plugin_with_its_options(capsys):
-    assert run(["-J"]) == 0
+@pytest.mark.parametrize("flag", ["-J", "--help-json"])
+def test_a_flag_prints_every_plugin_with_its_options(flag, capsys):
+    assert run([flag]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["fluent-bit"]["version"] == "5.1.1"
     [dummy] = [each for each in document["inputs"] if each["name"] == "dummy"]
