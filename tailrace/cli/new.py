@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import keyword
 import sys
 from pathlib import Path
 
@@ -68,7 +69,6 @@ Example:
 
 from pathlib import Path
 
-from tailrace.config import option
 from tailrace.model import Chunk
 from tailrace.plugin import Output, OutputOptions, Retry, output_plugin
 from tailrace.wire import json
@@ -134,7 +134,7 @@ def run(argv: list[str]) -> int:
     )
     arguments = parser.parse_args(argv)
     name = arguments.name
-    if not name.isidentifier() or name != name.lower():
+    if not name.isidentifier() or name != name.lower() or keyword.iskeyword(name):
         print(
             f"tailrace: '{name}' is no plugin name. Use lower case letters, digits and _.",
             file=sys.stderr,
@@ -145,11 +145,20 @@ def run(argv: list[str]) -> int:
     if taken:
         print(f"tailrace: {taken[0]} is there already; nothing was written.", file=sys.stderr)
         return 1
+    try:
+        write(files)
+    except OSError as error:
+        print(f"tailrace: '{error.filename}' can't be written: {error.strerror}.", file=sys.stderr)
+        return 1
+    return 0
+
+
+def write(files: dict[Path, str]) -> None:
+    """Write the texts, making missing folders."""
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         print(f"wrote {path}")
-    return 0
 
 
 def files_for(kind: str, name: str, root: Path, builtin: bool) -> dict[Path, str]:
