@@ -95,9 +95,10 @@ class Accessor:
     def set(self, body: Body, value: Any) -> bool:
         """Put a value there; False if what should hold it is missing."""
         holder, step = self.parent(body), self.path[-1]
-        if (type(holder) is dict and type(step) is str) or (
-            type(holder) is list and type(step) is int and step < len(holder)
-        ):
+        if type(holder) is dict and type(step) is str:
+            holder[step] = value
+            return True
+        if type(holder) is list and type(step) is int and step < len(holder):
             holder[step] = value
             return True
         return False
@@ -136,11 +137,11 @@ def take(holder: Any, step: str | int) -> Any:
 
 def make_getter(path: tuple[str | int, ...]) -> Getter:
     """A function that follows the path."""
-    first = path[0]
+    first: Any = path[0]  # a text: parse_path sees to it
     if len(path) == 1:
         return lambda body: body.get(first, MISSING)
     if len(path) == 2 and type(path[1]) is str:
-        second = path[1]
+        second: Any = path[1]
 
         def get_two(body: Body) -> Any:
             holder = body.get(first)
@@ -186,9 +187,8 @@ class Template:
         """The text for one event; `captures` are the groups of a match, the whole first."""
         if self.constant is not None:
             return self.constant
-        return "".join(
-            [part if type(part) is str else part(body, tag, captures) for part in self._parts]
-        )  # type: ignore[operator]
+        parts: list[Any] = self._parts
+        return "".join([p if type(p) is str else p(body, tag, captures) for p in parts])
 
     def missing(self, body: Body) -> list[str]:
         """The accessors that lead nowhere in this body."""

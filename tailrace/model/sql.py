@@ -171,7 +171,8 @@ class Reader:
 
     def _peek(self) -> tuple[str, Any, int]:
         if self._at < len(self._tokens):
-            return self._tokens[self._at]
+            token: tuple[str, Any, int] = self._tokens[self._at]
+            return token
         return ("end", "", len(self._text))
 
     def _next(self) -> tuple[str, Any, int]:

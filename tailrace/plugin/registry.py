@@ -90,18 +90,19 @@ def _from_entry_point(kind: Kind, name: str) -> type[Any] | None:
     return None
 
 
-def names(kind: Kind) -> list[str]:
-    """Names of all built-in and registered plugins of a kind, without importing any."""
+def built_in(kind: Kind) -> list[str]:
+    """Names of all plugins of a kind that Tailrace brings, without importing any."""
     if importlib.util.find_spec(PACKAGES[kind]) is None:
         return []
     package = importlib.import_module(PACKAGES[kind])
-    built_in = {
-        module.name
-        for module in pkgutil.iter_modules(package.__path__)
-        if not module.name.startswith("_")
-    }
+    modules = (module.name for module in pkgutil.iter_modules(package.__path__))
+    return sorted(name for name in modules if not name.startswith("_"))
+
+
+def names(kind: Kind) -> list[str]:
+    """Names of all built-in and registered plugins of a kind, without importing any."""
     registered = {name for registered_kind, name in _registered if registered_kind == kind}
-    return sorted(built_in | registered)
+    return sorted({*built_in(kind), *registered})
 
 
 def make(cls: type[Any], options: Any, context: Any) -> Any:

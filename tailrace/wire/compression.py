@@ -28,10 +28,13 @@ class TooLarge(CompressionError):
         super().__init__(f"more than {limit} bytes when unpacked")
 
 
+_fast_zlib: Any = None
 try:
-    from isal import isal_zlib as _fast_zlib
-except ImportError:  # no wheel for this machine
-    _fast_zlib = None
+    from isal import isal_zlib
+
+    _fast_zlib = isal_zlib
+except ImportError:  # no wheel for this machine: the standard library's zlib does it
+    pass
 
 
 def gzip(data: bytes) -> bytes:

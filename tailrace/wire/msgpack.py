@@ -158,7 +158,7 @@ def encode_events(
     pack = msgpack.Packer(
         default=_plain, unicode_errors="surrogateescape", autoreset=True, strict_types=False
     ).pack
-    parts = []
+    parts: list[bytes] = []
     add = parts.append
     if metadata is None:
         for time, body in zip(times, bodies, strict=True):
