@@ -99,8 +99,6 @@ class Reader:
                 continue
             if bare[0] == "[" and line[0] == "[":
                 section, indent = self._section(line, place), None
-                if section is None:
-                    return
                 continue
             if section is None:
                 self._problems.add(
@@ -108,7 +106,7 @@ class Reader:
                     mend="Begin a section first, as: [INPUT].",
                     place=place,
                 )
-                return
+                continue
             width = len(line) - len(bare)
             if indent is None:
                 indent = width
@@ -123,16 +121,17 @@ class Reader:
                     mend="Give all entries of a section the same indentation.",
                     place=place,
                 )
-                return
+                continue
             self._entry(section, bare, place)
 
-    def _section(self, line: str, place: Place) -> Section | None:
+    def _section(self, line: str, place: Place) -> Section:
+        """The section that a head begins; what stands under a bad head is read, so that its mistakes are told too."""
         found = SECTION.match(line)
         if not found:
             self._problems.add(
                 f"'{line}' is no section.", mend="Write it as: [INPUT].", place=place
             )
-            return None
+            return Section("", place)
         section = Section(found.group(1).lower(), place)
         self._result.sections.append(section)
         return section

@@ -16,6 +16,7 @@ from tailrace.config.errors import ConfigError, InvalidConfiguration, Problems
 from tailrace.engine.books import Books, FilterBook, InputBook, OutputBook
 from tailrace.engine.build import Instance, Plan
 from tailrace.engine.queue import HARD_LIMIT_BYTES, SOFT_LIMIT_BYTES, OutputQueue, QueueSettings
+from tailrace.engine.rate import RateGate, RateLimits, RateMeter
 from tailrace.engine.router import (
     ConditionalRoute,
     TagTable,
@@ -72,10 +73,28 @@ class InputPort:
         )
         self.paused = False
         self._pipeline = pipeline
+        self._now = asyncio.get_running_loop().time
+        self.rate = RateMeter(instance.options.rate_window, self._now())
+        self.gate = self._make_gate()
+
+    def _make_gate(self) -> RateGate | None:
+        options = self.instance.options
+        if not options.rate_gate:
+            return None
+        limits = RateLimits(
+            options.rate_gate_max_records,
+            options.rate_gate_max_bytes,
+            options.rate_gate_backpressure,
+            options.rate_gate_resume_ratio,
+        )
+        return RateGate(self.rate, limits, lambda: self._pipeline.pressure_of(self.name))
 
     async def emit(self, chunk: Chunk) -> None:
         """Take a chunk, then wait while the pipeline is full."""
+        self.rate.add(self._now(), chunk.count, chunk.nbytes)
         self._pipeline.ingest(chunk, self)
+        if self.gate is not None and (wait := self.gate.seconds_to_wait(self._now())):
+            await self._wait_for_rate(self.gate, wait)
         if self.storage_type == "memrb" and self.over_limit:
             self._pipeline.make_room_for(self)
         if self.is_full:
@@ -99,15 +118,26 @@ class InputPort:
         self._pause()
         while self.is_full:
             await self._pipeline.wait_for_room()
-        if self.paused:
-            self.paused = False
-            self.instance.plugin.resume()
-            self.instance.context.log.debug("resumed")
+        self._resume()
+
+    async def _wait_for_rate(self, gate: RateGate, wait: float) -> None:
+        self.instance.context.log.warn("paused (rate_gate: faster than its limit)")
+        self._pause()
+        while wait:
+            await asyncio.sleep(wait)
+            wait = gate.seconds_to_wait(self._now())
+        self._resume()
 
     def _pause(self) -> None:
         if not self.paused:
             self.paused = True
             self.instance.plugin.pause()
+
+    def _resume(self) -> None:
+        if self.paused:
+            self.paused = False
+            self.instance.plugin.resume()
+            self.instance.context.log.debug("resumed")
 
 
 class FilterStep:
@@ -452,6 +482,11 @@ class Pipeline:
             dropped = [each.queue.drop_oldest("memrb full", port.name) for each in self.outputs]
             if not any(dropped):
                 return
+
+    def pressure_of(self, source: str) -> tuple[int, int]:
+        """Of one source, over all outputs: batches being sent, and tries of those that wait for a retry."""
+        pressures = [port.queue.pressure(source) for port in self.outputs]
+        return sum(busy for busy, _ in pressures), sum(tries for _, tries in pressures)
 
     @property
     def is_full(self) -> bool:

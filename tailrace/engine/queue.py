@@ -476,6 +476,17 @@ class OutputQueue:
 
     # The end
 
+    def pressure(self, source: str) -> tuple[int, int]:
+        """Of one source: batches being sent now, and the tries so far of those that wait for a retry."""
+        busy = tries = 0
+        for lane in self._lanes.values():
+            if lane.key[2] != source:
+                continue
+            busy += lane.state is State.FLUSHING
+            if lane.state is State.RETRYING and lane.batch is not None:
+                tries += lane.batch.attempts
+        return busy, tries
+
     @property
     def is_empty(self) -> bool:
         return not self._lanes and not self._busy

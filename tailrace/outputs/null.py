@@ -3,15 +3,52 @@
 Example:
     Name  null
     Match *
+
+With a `format` the events are encoded before they are thrown away, which shows what that format costs.
 """
 
+from collections.abc import Callable
+
+from tailrace.config import one_of, option
 from tailrace.model import LOGS, METRICS, PROFILES, TRACES, Chunk
 from tailrace.plugin import Output, OutputOptions, output_plugin
 
 
+class NullOptions(OutputOptions):
+    format: str = option("", reader=one_of("msgpack", "json", "json_stream", "json_lines"))
+    """Encode the events in this format first: msgpack, json, json_stream or json_lines; default: do nothing."""
+
+    json_date_format: str = "double"
+    """Form of the date: double, epoch, epoch_ms, epoch_us, iso8601 or java_sql_timestamp."""
+
+    json_date_key: str = "date"
+    """Key of the date; `false`: no date."""
+
+
 @output_plugin("null")
-class Null(Output[OutputOptions]):
+class Null(Output[NullOptions]):
     handles = LOGS | METRICS | TRACES | PROFILES
+
+    def __init__(self, options: NullOptions) -> None:
+        super().__init__(options)
+        self.encode = encoder(options)
 
     async def flush(self, chunk: Chunk) -> None:
         """Deliver nothing."""
+        if self.encode is not None and chunk.kind is LOGS:
+            self.encode(chunk)
+
+
+def encoder(options: NullOptions) -> Callable[[Chunk], bytes] | None:
+    """What turns a chunk into bytes of the format that was asked for."""
+    layout = options.format
+    if not layout:
+        return None
+    if layout == "msgpack":
+        from tailrace.wire.msgpack import encode_events
+
+        return lambda chunk: encode_events(chunk.times, chunk.metadata, chunk.bodies)
+    from tailrace.wire.records import join, record_encoder
+
+    records = record_encoder(options.json_date_key, options.json_date_format)
+    return lambda chunk: join(records(chunk), layout)

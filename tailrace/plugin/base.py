@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, T
 
 from tailrace.config import Options, Seconds, Size, option
 from tailrace.config.errors import ConfigError
-from tailrace.config.types import Reader, Structure, one_of, text
+from tailrace.config.types import Reader, Structure, one_of, read_seconds, text
 from tailrace.model import LOGS, Body, Chunk, Signal
 from tailrace.plugin.log import LEVELS, Level
 
@@ -98,6 +98,23 @@ class MatchOptions(PluginOptions):
     """Take events whose tag matches this regular expression from its start."""
 
 
+def read_window(value: Any) -> float:
+    seconds = read_seconds(value)
+    if seconds <= 0:
+        raise ConfigError(f"{value!r} is no window.", "Give a time above 0, as: 1s.")
+    return seconds
+
+
+def read_ratio(value: Any) -> float:
+    try:
+        ratio = float(text(value))
+    except ValueError:
+        ratio = 0.0
+    if not 0 < ratio <= 1:
+        raise ConfigError(f"{value!r} is no ratio.", "Give a number above 0 and at most 1.")
+    return ratio
+
+
 class InputOptions(PluginOptions):
     """What every input takes."""
 
@@ -132,6 +149,26 @@ class InputOptions(PluginOptions):
     routes: Structure = option(None)
     """Conditional routes to outputs (YAML only)."""
 
+    rate_window: Seconds = option(1.0, reader=Reader("time", read_window))
+    """Length of the windows in which the rate of this input is counted."""
+
+    rate_gate: bool = option(False)
+    """Hold this input to the limits of `rate_gate.max_bytes` and `rate_gate.max_records`."""
+
+    rate_gate_max_bytes: Size = option(0, name="rate_gate.max_bytes")
+    """Most bytes per second; 0: no limit."""
+
+    rate_gate_max_records: int = option(0, name="rate_gate.max_records")
+    """Most events per second; 0: no limit."""
+
+    rate_gate_backpressure: bool = option(True, name="rate_gate.backpressure")
+    """Lower the limits while chunks of this input are being sent or wait for a retry."""
+
+    rate_gate_resume_ratio: float = option(
+        0.8, name="rate_gate.resume_ratio", reader=Reader("number", read_ratio)
+    )
+    """Once held back, go on when the rate is below this share of the limits; above 0, at most 1."""
+
 
 class FilterOptions(MatchOptions):
     """What every filter takes. As a processor in YAML it takes a `condition`, which the engine applies."""
@@ -155,6 +192,15 @@ def read_retry_limit(value: Any) -> int | None:
     )
 
 
+def refuse_on_unix(value: Any) -> str:
+    raise ConfigError(
+        "certificate stores of Windows can't be used here.", "Take tls.ca_file or tls.ca_path."
+    )
+
+
+WINDOWS = Reader("text (Windows)", refuse_on_unix)
+
+
 class OutputOptions(MatchOptions):
     """What every output takes."""
 
@@ -171,6 +217,19 @@ class OutputOptions(MatchOptions):
 
     queue_full: str = option("block", reader=one_of("block", "drop_oldest", "drop_newest"))
     """What happens at the limit: block (inputs wait), drop_oldest or drop_newest (counted)."""
+
+    tls_windows_certstore_name: str = option("", name="tls.windows.certstore_name", reader=WINDOWS)
+    """Certificate store of Windows to trust. Only on Windows, where this agent does not run yet: an error."""
+
+    tls_windows_use_enterprise_store: str = option(
+        "", name="tls.windows.use_enterprise_store", reader=WINDOWS
+    )
+    """Take the enterprise's certificate store. Only on Windows: an error."""
+
+    tls_windows_client_thumbprints: str = option(
+        "", name="tls.windows.client_thumbprints", reader=WINDOWS
+    )
+    """Client certificates by thumbprint. Only on Windows: an error."""
 
     storage_total_limit_size: Size = option(0, name="storage.total_limit_size")
     """How much of this output's undelivered data may lie in the filesystem; the oldest goes first; 0: no limit."""

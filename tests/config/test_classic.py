@@ -65,6 +65,13 @@ def test_a_mistake_is_named_with_its_place(tmp_path, text, expected):
     assert any(expected in problem for problem in problems), problems
 
 
+def test_all_mistakes_of_a_file_are_told_at_once(tmp_path):
+    text = "[SERVICE\n  flush\n[INPUT]\n  name dummy\n    tag x\nalone y\n[OUTPUT]\n  name\n"
+    _, problems = read(tmp_path, text)
+    lines = [int(problem.split(":")[1]) for problem in problems]
+    assert lines == [1, 2, 5, 6, 8]
+
+
 def test_a_missing_file_is_a_problem(tmp_path):
     problems = Problems()
     classic.read(tmp_path / "none.conf", Variables({}), problems)

@@ -186,6 +186,36 @@ def test_the_books_balance_at_every_moment(seed, inputs, filters, outputs, worke
     asyncio.run(scenario())
 
 
+def test_the_rate_gate_holds_an_input_back():
+    async def scenario():
+        made = configuration(
+            [
+                {
+                    "name": "test_source",
+                    "tag": "t",
+                    "chunks": 4,
+                    "rate_window": "0.05",
+                    "rate_gate": "on",
+                    "rate_gate.max_records": 200,
+                    "rate_gate.backpressure": "off",
+                }
+            ],
+            [],
+            [{"name": "test_sink", "match": "*"}],
+        )
+        plan, problems, sink = build(made)
+        assert not problems.errors
+        pipeline = Pipeline(plan, Log(sink))
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await run_until_done(pipeline, expected_chunks=4)
+        return loop.time() - began, sink.messages
+
+    seconds, messages = asyncio.run(scenario())
+    assert seconds >= 0.1  # 40 events at 200 a second, the first window's ten at once
+    assert any("rate_gate" in text for _, text in messages)
+
+
 def test_a_dead_output_never_holds_up_a_healthy_one():
     async def scenario():
         made = configuration(

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from tailrace.config.errors import InvalidConfiguration
 from tailrace.model import LOGS, METRICS, PROFILES, TRACES, Chunk
 from tailrace.testing import chunk_of, make_plugin, run_output
 
@@ -46,3 +47,15 @@ def test_packed_events_are_not_decoded():
 def test_it_prints_nothing(capfdbinary):
     flush(chunk_of([{"n": 1}]))
     assert capfdbinary.readouterr() == (b"", b"")
+
+
+@pytest.mark.parametrize("form", ["msgpack", "json", "json_lines", "json_stream"])
+def test_a_format_is_encoded_before_it_is_thrown_away(form):
+    chunk = Chunk.of_packed("t", b"\x90", 1, lambda packed: ([1], None, [{"n": 1}]))
+    asyncio.run(make_plugin("output", "null", f"format {form}").flush(chunk))
+    assert chunk.decoded
+
+
+def test_an_unknown_format_is_refused():
+    with pytest.raises(InvalidConfiguration, match="json_lines"):
+        make_plugin("output", "null", "format xml")
