@@ -10,7 +10,12 @@ SUBCOMMANDS = ("check", "convert", "docs", "graph", "new", "plugins", "schema")
 
 def main() -> None:
     """Entry point of the console script."""
-    sys.exit(run(sys.argv[1:]))
+    try:
+        code = run(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # who read what we print has gone, as `head` does
+        os._exit(0)
+    sys.exit(code)
 
 
 def run(argv: list[str]) -> int:

@@ -35,9 +35,7 @@ def check(
 ) -> Checked:
     """Read a configuration and make all its instances, without starting anything."""
     configuration, problems = load()
-    service = read_service(configuration.service, problems)
-    if service is None:
-        return Checked(None, None, problems)
+    service = read_service(configuration.service, problems) or standard_service()
     config_dir = Path(configuration.files[0]).parent if configuration.files else Path()
     if configuration.plugins:
         from tailrace.engine.external import load_plugins
@@ -46,6 +44,13 @@ def check(
     builder = Builder(configuration, service, log, problems, metrics, on_stop, config_dir)
     plan = builder.build()
     return Checked(None if problems.errors else plan, service, problems)
+
+
+def standard_service() -> ServiceOptions:
+    """What a service without options has; stands in for a wrong one, so that errors of plugins are found too."""
+    service = ServiceOptions.read([], Problems(), "service")
+    assert service is not None
+    return service
 
 
 class Agent:

@@ -7,11 +7,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tailrace.config.errors import FAILED_LOAD, FAILED_START, ConfigError, Place, Problems
+from tailrace.config.errors import (
+    FAILED_LOAD,
+    FAILED_START,
+    ConfigError,
+    Place,
+    Problems,
+    did_you_mean,
+)
 from tailrace.config.source import Configuration, Entry, Section
 from tailrace.engine.context import EngineContext
 from tailrace.engine.metrics import MetricRegistry
-from tailrace.engine.service import ServiceOptions
+from tailrace.engine.service import SERVICE_NAMES_ELSEWHERE, ServiceOptions
 from tailrace.engine.services import Services
 from tailrace.model.condition import Condition, ConditionError
 from tailrace.plugin import registry
@@ -57,10 +64,19 @@ class Plan:
 
 
 def read_service(section: Section, problems: Problems) -> ServiceOptions | None:
-    """The service options; unknown keys have been warned of by the reader and are passed over here."""
+    """The service options. An unknown key is warned of: Fluent Bit passes it over, so files in use may have some."""
     from tailrace.config.options import option_table
 
     known = option_table(ServiceOptions)
+    for entry in section:
+        if not known.find(entry.name) and entry.name not in SERVICE_NAMES_ELSEWHERE:
+            problems.add(
+                f"the service has no option '{entry.name}'; it is passed over.",
+                mend=did_you_mean(entry.name, known.names),
+                place=entry.place,
+                where="service",
+                severity="warning",
+            )
     entries = latest([entry for entry in section if known.find(entry.name)])
     found = Problems()
     options = ServiceOptions.read(entries, found, "service")

@@ -102,3 +102,9 @@ def test_nothing_is_started(tmp_path, check):
     text = GOOD.replace("name null", f"name file\n    path {tmp_path}/made\n    mkdir on")
     assert check(text)[0] == 0
     assert not (tmp_path / "made").exists()
+
+
+def test_a_wrong_service_option_does_not_hide_errors_of_plugins(check):
+    _, out = check("[SERVICE]\n    flush soon\n" + GOOD.replace("name null", "name nowhere"))
+    assert "soon" in out
+    assert "nowhere" in out

@@ -85,7 +85,10 @@ def test_what_is_no_buffer_limit_says_how_to_write_one(text):
         read_buffer_limit(text)
 
 
-def test_an_unknown_key_does_not_stop_the_agent():
-    options, problems = service("no_such_key 1\nflush 2")
+def test_an_unknown_key_is_a_warning_that_does_not_stop_the_agent():
+    options, problems = service("flsh 1\nflush 2")
     assert options.flush == 2.0
-    assert problems == []
+    (problem,) = problems
+    assert problem.severity == "warning"
+    assert "no option 'flsh'" in problem.what
+    assert "flush" in problem.mend
