@@ -18,7 +18,7 @@ setup: $(STAMP) ## Make .venv with Tailrace and all development tools
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade "pip>=25.1"
-	$(BIN)/pip install --quiet --editable ".[common]" --group dev
+	$(BIN)/pip install --quiet --editable ".[all]" --group dev
 	$(BIN)/python -m compileall -q tailrace
 	@touch $@
 
