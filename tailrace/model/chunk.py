@@ -13,6 +13,7 @@ place; after the last filter it is shared by all its outputs and nobody may chan
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from copy import deepcopy
 from enum import Flag, auto
 from itertools import compress
 from typing import Any, Final
@@ -244,7 +245,8 @@ class Chunk:
         if metadata is not None:
             metadata = [deep_copy(item) for item in metadata] if deep else list(metadata)
         twin = Chunk(self.tag, list(self.times), bodies, metadata, self.nbytes)
-        twin.kind, twin.payload, twin.count = self.kind, self.payload, self.count
+        twin.kind, twin.count = self.kind, self.count
+        twin.payload = deepcopy(self.payload) if deep else self.payload
         twin.receipt, twin.hops = self.receipt, self.hops
         return twin
 

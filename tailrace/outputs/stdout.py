@@ -1,4 +1,4 @@
-"""Print events on standard output.
+"""Print events on standard output; metrics as text, a line for each sample.
 
 Example:
     Name   stdout
@@ -11,8 +11,9 @@ from __future__ import annotations
 import sys
 
 from tailrace.config import ConfigError, option
-from tailrace.model import Chunk
+from tailrace.model import LOGS, METRICS, Chunk
 from tailrace.plugin import Output, OutputOptions, Retry, output_plugin
+from tailrace.wire import metrics_text
 from tailrace.wire.notation import event_text
 from tailrace.wire.records import join, record_encoder
 
@@ -32,6 +33,7 @@ class StdoutOptions(OutputOptions):
 
 @output_plugin("stdout")
 class Stdout(Output[StdoutOptions]):
+    handles = LOGS | METRICS
     keeps_chunks = False
 
     def __init__(self, options: StdoutOptions) -> None:
@@ -45,7 +47,9 @@ class Stdout(Output[StdoutOptions]):
         self.records = record_encoder(options.json_date_key, options.json_date_format, escape)
 
     async def flush(self, chunk: Chunk) -> None:
-        if self.layout == "msgpack":
+        if chunk.kind is METRICS:
+            data = metrics_text.encode(chunk.payload).encode("utf-8", "surrogateescape")
+        elif self.layout == "msgpack":
             data = self.as_text(chunk)
         else:
             data = join(self.records(chunk), self.layout)

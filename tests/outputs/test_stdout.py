@@ -1,5 +1,6 @@
 """The output stdout."""
 
+import asyncio
 import re
 import sys
 
@@ -8,6 +9,7 @@ import pytest
 from tailrace.config.errors import ConfigError
 from tailrace.config.options import describe
 from tailrace.model import Chunk
+from tailrace.model.metrics import MetricKind, MetricSet, metrics_chunk
 from tailrace.plugin import Retry
 from tailrace.plugin.registry import find
 from tailrace.testing import EPOCH_NS, FakeContext, make_plugin, options_class_of, run_output
@@ -92,3 +94,11 @@ def test_an_output_that_is_closed_keeps_the_chunk(monkeypatch):
     monkeypatch.setattr(sys, "stdout", type("Stdout", (), {"buffer": Closed()}))
     with pytest.raises(Retry, match="Broken pipe"):
         run_output("stdout", "", {"a": 1})
+
+
+def test_metrics_are_printed_as_text_whatever_the_format(capfdbinary):
+    metrics = MetricSet()
+    metrics.metric(MetricKind.COUNTER, "hits", "d").add(3, EPOCH_NS)
+    output = make_plugin("output", "stdout", "format json")
+    asyncio.run(output.flush(metrics_chunk("t", metrics)))
+    assert capfdbinary.readouterr().out == b"2023-11-14T22:13:20.000000000Z hits = 3\n"

@@ -1,0 +1,302 @@
+"""Metrics in the MessagePack form in which Fluent Bit stores and forwards them (cmetrics, encoder version 2).
+
+    {"meta": {"cmetrics": {}, "external": {}, "processing": {"static_labels": [[key, value]]}},
+     "metrics": [{"meta": {"ver": 2, "type": 0, "opts": {...}, "labels": [key], ...}, "values": [...]}]}
+
+Sums and quantiles of summaries, and sums of exponential histograms, are the bits of a double as an integer.
+Several sets may follow one another. What is read is not trusted: anything else is a `MetricsError`.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import msgpack
+
+from tailrace.model.metrics import (
+    Aggregation,
+    ExpHistogram,
+    Histogram,
+    Metric,
+    MetricKind,
+    MetricSet,
+    Sample,
+    Summary,
+    Value,
+)
+
+VERSION = 2
+MOST_BYTES = 64 << 20
+MOST_SAMPLES = 1_000_000
+WRITTEN_ORDER = (
+    MetricKind.COUNTER,
+    MetricKind.GAUGE,
+    MetricKind.UNTYPED,
+    MetricKind.SUMMARY,
+    MetricKind.HISTOGRAM,
+    MetricKind.EXP_HISTOGRAM,
+)
+INTEGER_AS_SIGNED, INTEGER_AS_UNSIGNED = 1, 2
+
+
+class MetricsError(ValueError):
+    """Bytes that are no metrics; says what is wrong and where."""
+
+
+# Writing
+
+
+def encode(metrics: MetricSet) -> bytes:
+    """One set."""
+    static = [[key, value] for key, value in metrics.static_labels.items()]
+    meta = {
+        "cmetrics": metrics.internal,
+        "external": metrics.external,
+        "processing": {"static_labels": static},
+    }
+    maps = [_metric_map(metric) for metric in metrics.of_kind(*WRITTEN_ORDER)]
+    packed: bytes = msgpack.packb(
+        {"meta": meta, "metrics": maps}, unicode_errors="surrogateescape", default=str
+    )
+    return packed
+
+
+def _metric_map(metric: Metric) -> dict[str, Any]:
+    kind = metric.kind
+    meta: dict[str, Any] = {
+        "ver": VERSION,
+        "type": int(kind),
+        "opts": {
+            "ns": metric.namespace,
+            "ss": metric.subsystem,
+            "name": metric.name,
+            "desc": metric.description,
+            "unit": metric.unit,
+        },
+        "labels": list(metric.label_keys),
+    }
+    if kind is MetricKind.HISTOGRAM:
+        meta["buckets"] = [float(bound) for bound in metric.buckets]
+    if kind in (MetricKind.HISTOGRAM, MetricKind.EXP_HISTOGRAM, MetricKind.COUNTER):
+        meta["aggregation_type"] = int(metric.aggregation)
+    if kind is MetricKind.SUMMARY:
+        meta["quantiles"] = [float(quantile) for quantile in metric.quantiles]
+    return {"meta": meta, "values": [_sample_map(sample) for sample in metric.ordered()]}
+
+
+def _sample_map(sample: Sample) -> dict[str, Any]:
+    made: dict[str, Any] = {"ts": sample.time_ns}
+    if sample.start_ns is not None:
+        made["start_ts"] = sample.start_ns
+    value = sample.value
+    if isinstance(value, Histogram):
+        made["histogram"] = {
+            "buckets": value.counts,
+            "sum": float(value.sum),
+            "count": value.count,
+        }
+    elif isinstance(value, ExpHistogram):
+        made["exp_histogram"] = {
+            "scale": value.scale,
+            "zero_count": value.zero_count,
+            "zero_threshold": float(value.zero_threshold),
+            "positive_offset": value.positive_offset,
+            "positive_buckets": value.positive,
+            "negative_offset": value.negative_offset,
+            "negative_buckets": value.negative,
+            "count": value.count,
+            "sum_set": int(value.sum is not None),
+            "sum": bits_of(value.sum or 0.0),
+        }
+    elif isinstance(value, Summary):
+        made["summary"] = {
+            "quantiles_set": int(value.has_quantiles),
+            "quantiles": [bits_of(each) for each in value.quantiles],
+            "count": value.count,
+            "sum": bits_of(value.sum),
+        }
+    else:
+        made["value"] = float(value)
+        if isinstance(value, int) and not -(1 << 53) <= value <= 1 << 53:
+            _add_exact(made, value)
+    if sample.labels:
+        made["labels"] = list(sample.labels)
+    made["hash"] = 0
+    return made
+
+
+def _add_exact(made: dict[str, Any], value: int) -> None:
+    """An integer that a double can't hold, beside its double."""
+    if -(1 << 63) <= value < 1 << 63:
+        made["value_type"], made["value_int64"] = INTEGER_AS_SIGNED, value
+    elif 0 <= value < 1 << 64:
+        made["value_type"], made["value_uint64"] = INTEGER_AS_UNSIGNED, value
+
+
+def bits_of(value: float) -> int:
+    return int.from_bytes(struct.pack(">d", value), "big")
+
+
+def of_bits(bits: int) -> float:
+    return float(struct.unpack(">d", (bits & (1 << 64) - 1).to_bytes(8, "big"))[0])
+
+
+# Reading
+
+
+def decode(data: bytes) -> list[MetricSet]:
+    """All sets that the bytes hold."""
+    if len(data) > MOST_BYTES:
+        raise MetricsError(f"{len(data)} bytes of metrics are more than {MOST_BYTES}")
+    source = msgpack.Unpacker(
+        None,
+        raw=False,
+        strict_map_key=False,
+        unicode_errors="surrogateescape",
+        max_buffer_size=len(data) + 1,
+    )
+    source.feed(data)
+    found: list[MetricSet] = []
+    while source.tell() < len(data):
+        position = source.tell()
+        try:
+            found.append(_read_set(source.unpack()))
+        except msgpack.OutOfData:
+            raise MetricsError(f"the metrics at byte {position} are cut off") from None
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
+            raise MetricsError(f"the metrics at byte {position} can't be read: {error}") from error
+    return found
+
+
+def _read_set(value: Any) -> MetricSet:
+    top = as_map(value, "metrics")
+    meta = as_map(top.get("meta", {}), "meta")
+    processing = as_map(meta.get("processing", {}), "processing")
+    static = {
+        as_text(pair[0], "label"): as_text(pair[1], "label")
+        for pair in as_list(processing.get("static_labels", []), "static_labels")
+        if len(as_list(pair, "static label")) == 2
+    }
+    made = MetricSet(
+        static_labels=static,
+        internal=as_map(meta.get("cmetrics", {}), "cmetrics"),
+        external=as_map(meta.get("external", {}), "external"),
+    )
+    count = 0
+    for each in as_list(top.get("metrics", []), "metrics"):
+        metric = _read_metric(as_map(each, "metric"))
+        count += len(metric.samples)
+        if count > MOST_SAMPLES:
+            raise MetricsError(f"more than {MOST_SAMPLES} samples")
+        made.metrics.append(metric)
+    return made
+
+
+def _read_metric(value: dict[str, Any]) -> Metric:
+    meta = as_map(value.get("meta", {}), "meta")
+    opts = as_map(meta.get("opts", {}), "opts")
+    metric = Metric(
+        MetricKind(as_int(meta.get("type", 0), "type")),
+        as_text(opts.get("name", ""), "name"),
+        as_text(opts.get("desc", ""), "desc"),
+        tuple(as_text(key, "label") for key in as_list(meta.get("labels", []), "labels")),
+        as_text(opts.get("ns", ""), "ns"),
+        as_text(opts.get("ss", ""), "ss"),
+        as_text(opts.get("unit", ""), "unit"),
+        Aggregation(as_int(meta.get("aggregation_type", 0), "aggregation_type")),
+        tuple(as_float(each, "bucket") for each in as_list(meta.get("buckets", []), "buckets")),
+        tuple(
+            as_float(each, "quantile") for each in as_list(meta.get("quantiles", []), "quantiles")
+        ),
+    )
+    for each in as_list(value.get("values", []), "values"):
+        metric.samples.append(_read_sample(metric, as_map(each, "value")))
+    return metric
+
+
+def _read_sample(metric: Metric, value: dict[str, Any]) -> Sample:
+    labels = tuple(
+        None if each is None else as_text(each, "label")
+        for each in as_list(value.get("labels", []), "labels")
+    )
+    start = value.get("start_ts")
+    return Sample(
+        labels,
+        _read_value(metric, value),
+        as_int(value.get("ts", 0), "ts"),
+        None if start is None else as_int(start, "start_ts"),
+    )
+
+
+def _read_value(metric: Metric, value: dict[str, Any]) -> Value:
+    if metric.kind is MetricKind.HISTOGRAM:
+        shape = as_map(value.get("histogram", {}), "histogram")
+        counts = _counts(shape, "buckets")
+        if len(counts) != len(metric.buckets) + 1:
+            raise MetricsError(f"{len(counts)} counts for {len(metric.buckets)} buckets and +Inf")
+        return Histogram(
+            counts, as_float(shape.get("sum", 0.0), "sum"), as_int(shape.get("count", 0), "count")
+        )
+    if metric.kind is MetricKind.SUMMARY:
+        shape = as_map(value.get("summary", {}), "summary")
+        return Summary(
+            [of_bits(each) for each in _counts(shape, "quantiles")],
+            of_bits(as_int(shape.get("sum", 0), "sum")),
+            as_int(shape.get("count", 0), "count"),
+            bool(shape.get("quantiles_set", 0)),
+        )
+    if metric.kind is MetricKind.EXP_HISTOGRAM:
+        return _read_exp_histogram(as_map(value.get("exp_histogram", {}), "exp_histogram"))
+    for exact in ("value_int64", "value_uint64"):
+        if exact in value:
+            return as_int(value[exact], exact)
+    return as_float(value.get("value", 0.0), "value")
+
+
+def _read_exp_histogram(shape: dict[str, Any]) -> ExpHistogram:
+    return ExpHistogram(
+        as_int(shape.get("scale", 0), "scale"),
+        as_int(shape.get("zero_count", 0), "zero_count"),
+        as_float(shape.get("zero_threshold", 0.0), "zero_threshold"),
+        as_int(shape.get("positive_offset", 0), "positive_offset"),
+        _counts(shape, "positive_buckets"),
+        as_int(shape.get("negative_offset", 0), "negative_offset"),
+        _counts(shape, "negative_buckets"),
+        as_int(shape.get("count", 0), "count"),
+        of_bits(as_int(shape.get("sum", 0), "sum")) if shape.get("sum_set") else None,
+    )
+
+
+def _counts(shape: dict[str, Any], key: str) -> list[int]:
+    return [as_int(each, key) for each in as_list(shape.get(key, []), key)]
+
+
+def as_map(value: Any, what: str) -> dict[str, Any]:
+    if type(value) is not dict:
+        raise MetricsError(f"{what} is no map")
+    return value
+
+
+def as_list(value: Any, what: str) -> list[Any]:
+    if type(value) is not list:
+        raise MetricsError(f"{what} is no list")
+    return value
+
+
+def as_text(value: Any, what: str) -> str:
+    if type(value) is not str:
+        raise MetricsError(f"{what} is no text")
+    return value
+
+
+def as_int(value: Any, what: str) -> int:
+    if type(value) is not int:
+        raise MetricsError(f"{what} is no integer")
+    return value
+
+
+def as_float(value: Any, what: str) -> float:
+    if type(value) not in (int, float):
+        raise MetricsError(f"{what} is no number")
+    return float(value)
