@@ -1,7 +1,7 @@
 """The books of the pipeline: where every event went, at every moment.
 
     in + added = removed + routed + unrouted
-    per output: routed to it = delivered + dropped(reason) + rejected(reason) + in flight
+    per output: routed to it = delivered + dropped(reason) + rejected(reason) + kept + in flight
 
 `Books.check` gives what does not add up; it is empty at every moment between two turns of the loop.
 """
@@ -41,6 +41,8 @@ class OutputBook:
     delivered: int = 0
     delivered_bytes: int = 0
     in_flight: int = 0
+    kept: int = 0
+    """Written to the filesystem at the end, for a later run."""
     dropped: dict[str, int] = field(default_factory=dict)
     rejected: dict[str, int] = field(default_factory=dict)
     retries: int = 0
@@ -58,7 +60,7 @@ class OutputBook:
     def remainder(self) -> int:
         """0 while the books balance."""
         gone = self.delivered + sum(self.dropped.values()) + sum(self.rejected.values())
-        return self.routed - gone - self.in_flight
+        return self.routed - gone - self.kept - self.in_flight
 
 
 @dataclass(slots=True)

@@ -15,6 +15,7 @@ from itertools import groupby
 from tailrace.config.errors import ConfigError, InvalidConfiguration, Problems
 from tailrace.engine.books import Books, FilterBook, InputBook, OutputBook
 from tailrace.engine.build import Instance, Plan
+from tailrace.engine.persistence import Backlog, Persistence
 from tailrace.engine.queue import HARD_LIMIT_BYTES, SOFT_LIMIT_BYTES, OutputQueue, QueueSettings
 from tailrace.engine.rate import RateGate, RateLimits, RateMeter
 from tailrace.engine.router import (
@@ -25,7 +26,7 @@ from tailrace.engine.router import (
     split_by_routes,
 )
 from tailrace.engine.service import ServiceOptions
-from tailrace.engine.storage import Storage, StoredChunk
+from tailrace.engine.storage import Storage
 from tailrace.model import LOGS, Chunk, Receipt, merge
 from tailrace.model.condition import Condition
 from tailrace.plugin import InputOptions
@@ -110,7 +111,15 @@ class InputPort:
 
     @property
     def is_full(self) -> bool:
-        return self.over_limit or self._pipeline.is_full
+        return self.over_limit or self._pipeline.is_full or self._waits_for_disk
+
+    @property
+    def _waits_for_disk(self) -> bool:
+        return (
+            self.source.is_stored
+            and self.book.in_flight_bytes >= SOFT_LIMIT_BYTES
+            and self._pipeline.disk_is_full
+        )
 
     async def _wait_for_room(self) -> None:
         if self.over_limit and not self.paused:
@@ -194,7 +203,6 @@ class Pipeline:
     def __init__(self, plan: Plan, log: Log, storage: Storage | None = None) -> None:
         self.plan = plan
         self.storage = storage
-        self._storage_failed = False
         self.log = log
         self.books = Books()
         self.taps: list[Tap] = []
@@ -203,7 +211,8 @@ class Pipeline:
         """Called when the pipeline closes."""
         self._loop = asyncio.get_running_loop()
         self._pending: deque[tuple[Chunk, Source]] = deque()
-        self._backlog = Source("storage_backlog.0")
+        self.backlog = Source(f"storage_backlog.{len(plan.inputs)}")
+        self._persistence = self._make_persistence(storage) if storage is not None else None
         self._ingesting = False
         self._room: asyncio.Future[None] | None = None
         self._input_tasks: dict[asyncio.Task[None], InputPort] = {}
@@ -217,6 +226,16 @@ class Pipeline:
             log.warn(str(problem))
 
     # Making
+
+    def _make_persistence(self, storage: Storage) -> Persistence:
+        service = self.plan.services.options
+        return Persistence(
+            storage,
+            self.log,
+            most_in_memory=service.storage_max_chunks_up,
+            backlog_limit=service.storage_backlog_mem_limit,
+            on_room=self._on_room,
+        )
 
     def _make_ports(self, problems: Problems) -> None:
         plan = self.plan
@@ -396,75 +415,22 @@ class Pipeline:
         if not wanted:
             self.books.unrouted += chunk.count
             return
-        if source.is_stored and chunk.kind is LOGS and self.storage is not None:
-            stored = self._store(chunk, source, named)
-            if stored is not None:
-                self._queue_stored(chunk, stored, wanted, source)
-                return
+        disk = self._persistence if source.is_stored else None
+        if disk is not None and disk.queue(chunk, wanted, source, receipt, named):
+            return
         for target in wanted:
             target.queue.put(chunk, receipt, source.name)
 
-    def _store(self, chunk: Chunk, source: Source, named: tuple[str, ...]) -> StoredChunk | None:
-        """Write a chunk's file; None if the disk won't take it: then it stays in memory, with its input waiting."""
-        assert self.storage is not None
-        try:
-            stored = self.storage.write(source.name, chunk, named)
-        except OSError as error:
-            if not self._storage_failed:
-                self.log.error(
-                    f"[storage] can't write to {self.storage.path}: {error.strerror}; chunks stay in memory"
-                )
-            self._storage_failed = True
-            return None
-        if self._storage_failed:
-            self.log.info("[storage] writing works again")
-        self._storage_failed = False
-        return stored
-
-    def _queue_stored(
-        self, chunk: Chunk, stored: StoredChunk, targets: list[OutputPort], source: Source
-    ) -> None:
-        """Queue what lies on disk: its file goes when all routes have ended. Queues that hold much get stubs."""
-        source.stored_chunks += 1
-        source.stored_bytes += stored.size
-
-        def settle(receipt: Receipt) -> None:
-            source.stored_chunks -= 1
-            source.stored_bytes -= stored.size
-            stored.remove()
-            self._on_room()
-
-        receipt = Receipt(settle)
-        receipt.hold()
-        size = chunk.nbytes
-        stub: Chunk | None = None
-        for target in targets:
-            in_memory = chunk
-            if target.queue.nbytes + size > SOFT_LIMIT_BYTES:
-                stub = stub or stored.stub(chunk.tag)
-                in_memory = stub
-            target.queue.put(in_memory, receipt, source.name, size, stored.size)
-        receipt.release()
-
-    async def deliver_backlog(self) -> None:
+    async def _feed_backlog(self, persistence: Persistence) -> None:
         """Queue what earlier runs left on disk, as memory allows."""
-        assert self.storage is not None
-        limit = self.plan.services.options.storage_backlog_mem_limit
-        for stored, file in self.storage.backlog():
-            targets = self._backlog_targets(file)
-            if not targets:
-                self.log.warn(
-                    f"[storage] no output takes {stored.path} (tag '{file.tag}'); it stays there"
-                )
-                continue
-            while self._backlog.stored_bytes and self._backlog.stored_bytes + stored.size > limit:
-                await self.wait_for_room()
-            self.books.inputs.setdefault("storage_backlog.0", InputBook()).records += stored.count
-            self.books.passed += stored.count
-            chunk = stored.stub(file.tag)
-            chunk.nbytes = stored.size
-            self._queue_stored(chunk, stored, targets, self._backlog)
-            await asyncio.sleep(0)
+
+        def on_found(count: int) -> None:
+            self.books.inputs.setdefault(self.backlog.name, InputBook()).records += count
+            self.books.passed += count
+
+        await persistence.feed_backlog(
+            self.outputs, Backlog(persistence, self.backlog, self._backlog_targets, on_found)
+        )
 
     def _backlog_targets(self, file: ChunkFile) -> list[OutputPort]:
         named = [
@@ -492,6 +458,11 @@ class Pipeline:
     def is_full(self) -> bool:
         return any(port.queue.is_full for port in self.outputs)
 
+    @property
+    def disk_is_full(self) -> bool:
+        """The filesystem storage takes nothing at present."""
+        return self._persistence is not None and self._persistence.failing
+
     def _on_room(self) -> None:
         if self._room is not None and not self._room.done():
             self._room.set_result(None)
@@ -516,8 +487,9 @@ class Pipeline:
             instance.context.begin()
         for port in self.outputs:
             self._queue_tasks.append(self._loop.create_task(port.queue.run(), name=port.name))
-        if self.storage is not None:
-            self._queue_tasks.append(self._loop.create_task(self.deliver_backlog(), name="backlog"))
+        if self._persistence is not None:
+            feeding = self._feed_backlog(self._persistence)
+            self._queue_tasks.append(self._loop.create_task(feeding, name="backlog"))
         for input_port in self.inputs:
             task = self._loop.create_task(self._run_input(input_port), name=input_port.name)
             self._input_tasks[task] = input_port
@@ -564,6 +536,11 @@ class Pipeline:
         for port in self.outputs:
             port.queue.drain()
         await self._wait_until_empty(grace)
+        await self._stop_queues()
+        if self._persistence is not None and (kept := self._persistence.keep(self.outputs)):
+            self.log.info(
+                f"[storage] {kept} events that memory held are kept in {self._persistence.storage.path} for the next start"
+            )
         left = sum(port.queue.left() for port in self.outputs)
         await self.close()
         return left
@@ -591,16 +568,19 @@ class Pipeline:
                 self._room = self._loop.create_future()
             await asyncio.wait({self._room}, timeout=0.05)
 
+    async def _stop_queues(self) -> None:
+        for task in self._queue_tasks:
+            task.cancel()
+        await asyncio.gather(*self._queue_tasks, return_exceptions=True)
+        self._queue_tasks.clear()
+
     async def close(self) -> None:
         """End all tasks, then stop every instance that was started. Safe twice."""
         await self._stop_inputs()
         for call in self.on_close:
             call()
         self.on_close.clear()
-        for task in self._queue_tasks:
-            task.cancel()
-        await asyncio.gather(*self._queue_tasks, return_exceptions=True)
-        self._queue_tasks.clear()
+        await self._stop_queues()
         for instance in reversed(self._started):
             await self._stop_one(instance)
         self._started.clear()

@@ -12,7 +12,7 @@ import asyncio
 import heapq
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from itertools import count
@@ -37,7 +37,7 @@ SHUTDOWN_RETRY_SECONDS = 0.5
 Key = tuple[str, Any, Any]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Item:
     """A chunk on its way to one output; `receipt` holds a share for this route."""
 
@@ -50,9 +50,11 @@ class Item:
     """Raw bytes of the events, in memory or not."""
     disk_bytes: int = 0
     """Size of its file, if it has one."""
+    order: int = 0
+    """Grows with each chunk that this queue takes."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Batch:
     """What one flush takes: the items, and the chunk made of them."""
 
@@ -88,6 +90,13 @@ class Lane:
     urgent: bool = False
     due: float = 0.0
     batch: Batch | None = None
+
+    @property
+    def oldest(self) -> Item | None:
+        """The oldest chunk that waits; what is being sent right now does not."""
+        if self.batch is not None and self.state is State.RETRYING:
+            return self.batch.items[0]
+        return self.items[0] if self.items else None
 
 
 @dataclass(slots=True)
@@ -141,6 +150,7 @@ class OutputQueue:
         self._wakeup = asyncio.Event()
         self._draining = False
         self._timer: asyncio.TimerHandle | None = None
+        self._less: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
 
     # Filling
@@ -167,6 +177,7 @@ class OutputQueue:
         `size`: its raw bytes where they are not in memory; `disk_bytes`: the size of its file.
         """
         item = Item(chunk, receipt, chunk.count, chunk.nbytes, size or chunk.nbytes, disk_bytes)
+        item.order = next(self._sequence)
         receipt.hold()
         self.book.routed += item.count
         self.book.in_flight += item.count
@@ -206,21 +217,26 @@ class OutputQueue:
 
         What is being sent right now stays; what waits for its retry may go.
         """
-        for lane in self._lanes.values():
-            if source is not None and lane.key[2] != source:
-                continue
-            if lane.batch is not None and lane.state is State.RETRYING:
-                gone, lane.batch = lane.batch.items, None
-            elif lane.items:
-                gone = [lane.items.popleft()]
-                lane.nbytes -= gone[0].size
-            else:
-                continue
-            count = sum(item.count for item in gone)
-            self.log.error(f"{count} events given up to make room: {reason}")
-            self._end(gone, dropped=reason)
-            return True
-        return False
+        lane = min(
+            (
+                lane
+                for lane in self._lanes.values()
+                if (source is None or lane.key[2] == source) and lane.oldest is not None
+            ),
+            key=lambda lane: lane.oldest.order if lane.oldest else 0,
+            default=None,
+        )
+        if lane is None:
+            return False
+        if lane.batch is not None and lane.state is State.RETRYING:
+            gone, lane.batch = lane.batch.items, None
+        else:
+            gone = [lane.items.popleft()]
+            lane.nbytes -= gone[0].size
+        count = sum(item.count for item in gone)
+        self.log.error(f"{count} events given up to make room: {reason}")
+        self._end(gone, dropped=reason)
+        return True
 
     def _is_due_early(self, lane: Lane) -> bool:
         return lane.urgent or self._draining or lane.nbytes >= self.plugin.preferred_bytes
@@ -472,7 +488,60 @@ class OutputQueue:
             else:
                 book.delivered_bytes += item.nbytes
             item.receipt.release(lost, reason)
+        if self._less is not None and not self._less.done():
+            self._less.set_result(None)
         self._on_room()
+
+    # What waits
+
+    def held(self, source: str) -> int:
+        """Bytes of one source's events that wait here, in memory or not."""
+        return sum(
+            lane.nbytes + (sum(item.size for item in lane.batch.items) if lane.batch else 0)
+            for lane in self._lanes.values()
+            if lane.key[2] == source
+        )
+
+    async def wait_for_less(self) -> None:
+        """Until the way of some events has ended here."""
+        if self._less is None or self._less.done():
+            self._less = self._loop.create_future()
+        await self._less
+
+    def _items(self) -> Iterator[Item]:
+        for lane in self._lanes.values():
+            if lane.batch is not None:
+                yield from lane.batch.items
+            yield from lane.items
+
+    def waiting_in_memory(self) -> list[Chunk]:
+        """The chunks of logs that have no file, once no flush is under way."""
+        return [
+            item.chunk for item in self._items() if not item.disk_bytes and item.chunk.kind is LOGS
+        ]
+
+    def hand_over(self, chunk: Chunk) -> int:
+        """A chunk that waits here lies in a file now, for a later run: its way ends. Gives its events."""
+        count = 0
+        for lane in self._lanes.values():
+            batch = lane.batch
+            here = [
+                item
+                for item in (*(batch.items if batch else ()), *lane.items)
+                if item.chunk is chunk
+            ]
+            for item in here:
+                if batch is not None and item in batch.items:
+                    batch.items.remove(item)
+                else:
+                    lane.items.remove(item)
+                    lane.nbytes -= item.size
+                count += item.count
+                self.nbytes -= item.nbytes
+                self.book.in_flight -= item.count
+                self.book.kept += item.count
+                item.receipt.release()
+        return count
 
     # The end
 

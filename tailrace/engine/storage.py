@@ -3,15 +3,21 @@
 The folder is Fluent Bit's: `storage.path/STREAM/PID-SECONDS.NANOSECONDS.flb`, one file a chunk. A chunk whose
 file is written is durable, so its input may commit. What an earlier run left (the backlog) is delivered by tag, or by the
 routes in the file, without passing the filters again.
+
+Of a damaged file all events that can be read are delivered; then it is set aside in `storage.path/.damaged`, where neither
+agent looks, with the reason beside it. A file of which nothing can be read stays where it is.
 """
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import re
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,26 +26,42 @@ from tailrace.model import Chunk
 from tailrace.plugin.log import Log
 from tailrace.wire import chunkfile
 from tailrace.wire.chunkfile import ChunkFile, ChunkFileError
-from tailrace.wire.msgpack import MsgpackError, decode_events, encode_events
+from tailrace.wire.msgpack import decode_events, encode_events
 
 FILE_NAME = re.compile(r"(\d+)-(\d+)\.(\d+)")
 LOCK_NAME = ".tailrace.lock"
-DAMAGED_SUFFIX = ".damaged"
+DAMAGED_FOLDER = ".damaged"
+BLOCK_BYTES = 4096
+"""What a file takes on the disk is a multiple of this; limits count that, as Fluent Bit does."""
+PROBE_BYTES = 1 << 16
 
 
 class StoredChunk:
-    """A chunk's file; `remove` when all its routes have ended."""
+    """A chunk's file; `remove` when all its routes have ended.
 
-    __slots__ = ("_storage", "count", "path", "size")
+    `size` is what it takes on the disk. `damage` says what is wrong with a file that can be read in part.
+    """
 
-    def __init__(self, storage: Storage, path: Path, size: int, count: int) -> None:
+    __slots__ = ("_storage", "count", "damage", "path", "size")
+
+    def __init__(
+        self, storage: Storage, path: Path, nbytes: int, count: int, damage: str = ""
+    ) -> None:
         self._storage = storage
         self.path = path
-        self.size = size
+        self.size = blocks(nbytes)
         self.count = count
+        self.damage = damage
 
     def remove(self) -> None:
-        self._storage.remove(self.path)
+        if self.damage:
+            self._storage.set_aside(self.path, self.damage)
+        else:
+            self._storage.remove(self.path)
+
+    def restrict(self, routes: tuple[str, ...]) -> None:
+        """From now on the file is for these outputs alone; `OSError` if it can't be written anew."""
+        self._storage.rewrite(self.path, routes)
 
     def load(self) -> tuple[list[int], Any, list[Any]]:
         """Times, metadata and bodies, read anew."""
@@ -53,8 +75,13 @@ class StoredChunk:
         return chunk
 
 
+def blocks(nbytes: int) -> int:
+    """Bytes that a file takes on the disk."""
+    return -(-nbytes // BLOCK_BYTES) * BLOCK_BYTES
+
+
 def events_of(file: ChunkFile) -> tuple[list[int], Any, list[Any], bool]:
-    """The events of a file and whether all could be read; what follows a damaged record is left out."""
+    """The events of a file and whether all could be read; what can't be read is left out."""
     events = decode_events(file.events, lenient=True)
     return events.times, events.metadata, events.bodies, events.is_whole and not file.is_cut
 
@@ -79,6 +106,8 @@ class Storage:
         self._lock: int | None = None
         self._last_ns = 0
         self.damaged_files = 0
+        """Files of which not all could be read."""
+        self.syncs = Syncs() if sync_full else None
 
     def open(self) -> None:
         """Make the folder and lock it; `ConfigError` if that can't be done."""
@@ -103,6 +132,8 @@ class Storage:
             ) from None
 
     def close(self) -> None:
+        if self.syncs is not None:
+            self.syncs.close()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -123,6 +154,26 @@ class Storage:
             self._write(path, data)
         return StoredChunk(self, path, len(data), chunk.count)
 
+    def rewrite(self, path: Path, routes: tuple[str, ...]) -> None:
+        """Give a file other routes. The old one is there until the new one is whole."""
+        file = self.read(path)
+        data = chunkfile.encode(replace(file, routes=routes), self._checksum)
+        fresh = path.with_name(f".{path.name}")
+        fresh.unlink(missing_ok=True)
+        self._write(fresh, data)
+        fresh.replace(path)
+
+    def has_room(self) -> bool:
+        """Whether the disk takes a file again; tells so by trying."""
+        probe = self.path / ".tailrace.probe"
+        try:
+            probe.unlink(missing_ok=True)
+            self._write(probe, bytes(PROBE_BYTES))
+            probe.unlink()
+        except OSError:
+            return False
+        return True
+
     def _new_path(self, stream: str) -> Path:
         now = max(time.time_ns(), self._last_ns + 1)
         self._last_ns = now
@@ -135,8 +186,6 @@ class Storage:
             written = 0
             while written < len(data):
                 written += os.write(descriptor, memoryview(data)[written:])
-            if self._sync_full:
-                os.fdatasync(descriptor)
         except OSError:
             os.unlink(path)
             raise
@@ -157,61 +206,71 @@ class Storage:
 
     def read(self, path: Path) -> ChunkFile:
         """`OSError` or `ChunkFileError` if the file can't be read."""
-        return chunkfile.decode(path.read_bytes(), self._checksum)
+        data = path.read_bytes()
+        return chunkfile.decode(data, self._checksum and not is_torn(data))
 
     def backlog(
         self, own: Callable[[Path], bool] = lambda path: False
     ) -> Iterator[tuple[StoredChunk, ChunkFile]]:
         """What earlier runs left, oldest first by the time in the name. Damaged files are set aside and passed over."""
-        for path in sorted(self._files(), key=age):
+        for path in self.files():
             if own(path):
                 continue
-            found = self._open_backlog_file(path)
+            found = self.open_file(path)
             if found is not None:
                 yield found
 
-    def _files(self) -> list[Path]:
-        found: list[Path] = []
-        for folder in self.path.iterdir():
-            if folder.is_dir():
-                found += [
-                    path
-                    for path in folder.iterdir()
-                    if path.is_file()
-                    and not path.name.endswith(DAMAGED_SUFFIX)
-                    and not path.name.startswith(".")
-                ]
-        return found
+    def files(self) -> list[Path]:
+        """All files in the folders of streams, oldest first by the time in the name."""
+        return sorted(stream_files(self.path), key=age)
 
-    def _open_backlog_file(self, path: Path) -> tuple[StoredChunk, ChunkFile] | None:
+    def open_file(self, path: Path) -> tuple[StoredChunk, ChunkFile] | None:
+        """A file of the backlog; None if there is nothing in it, or nothing that can be read."""
         try:
             data = path.read_bytes()
             if not data:
                 path.unlink()
                 return None
-            file = chunkfile.decode(data, self._checksum)
+            torn = is_torn(data)
+            file = chunkfile.decode(data, self._checksum and not torn)
+            if not file.events and not torn:
+                path.unlink()
+                return None
             if file.kind != chunkfile.LOGS:
                 self._log.warn(f"[storage] {path} holds no logs; it stays where it is")
                 return None
-            times, _, bodies, is_whole = events_of(file)
-        except (OSError, ChunkFileError, MsgpackError) as error:
-            self._set_aside(path, str(error))
+            count, damage = survey(file)
+        except (OSError, ChunkFileError) as error:
+            self._pass_over(path, str(error))
             return None
-        if not is_whole:
+        if not count:
+            self._pass_over(path, "it holds no event that can be read")
+            return None
+        if damage:
             self._log.error(
-                f"[storage] {path} is damaged: {len(bodies)} events before the damage are delivered"
+                f"[storage] {path} is damaged ({damage}): its {count} sound events are delivered"
             )
             self.damaged_files += 1
-        if not times:
-            self._set_aside(path, "it holds no event that can be read")
-            return None
-        return StoredChunk(self, path, len(data), len(bodies)), file
+        return StoredChunk(self, path, len(data), count, damage), file
 
-    def _set_aside(self, path: Path, why: str) -> None:
-        """Leave a damaged file where it is (the original's place), counted and named; or delete it, if told to."""
+    def set_aside(self, path: Path, why: str) -> None:
+        """Move a damaged file whose events are delivered out of the way, with the reason beside it; or delete it, if told to."""
+        if self._delete_damaged:
+            self.remove(path)
+            return
+        folder = self.path / DAMAGED_FOLDER / path.parent.name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            path.replace(folder / path.name)
+            (folder / f"{path.name}.reason").write_text(f"{why}\n")
+        except OSError as error:
+            self._log.error(f"[storage] {path} can't be set aside: {error.strerror}")
+
+    def _pass_over(self, path: Path, why: str) -> None:
+        """Leave a file that can't be read where it is (the original's place), counted and named; or delete it, if told to."""
         self.damaged_files += 1
         if self._delete_damaged:
-            path.unlink(missing_ok=True)
+            self.remove(path)
             self._log.error(
                 f"[storage] format check failed: {path}: {why}; it is deleted (storage.delete_irrecoverable_chunks)"
             )
@@ -219,6 +278,79 @@ class Storage:
             self._log.error(
                 f"[storage] format check failed: {path}: {why}; it is passed over and stays there"
             )
+
+
+class Syncs:
+    """`storage.sync full`: brings written files to the disk in a thread of its own, several at once."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Path, Callable[[OSError | None], None]]] = []
+        self._thread = ThreadPoolExecutor(1, "storage-sync")
+        self._task: asyncio.Future[None] | None = None
+
+    def add(self, path: Path, on_synced: Callable[[OSError | None], None]) -> None:
+        """Call `on_synced` in the loop when the file and its name are on the disk, or with the error if they can't be."""
+        self._waiting.append((path, on_synced))
+        if self._task is None or self._task.done():
+            self._task = asyncio.ensure_future(self._work())
+
+    async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            paths = [path for path, _ in batch]
+            error = await loop.run_in_executor(self._thread, sync_files, paths)
+            for _, on_synced in batch:
+                on_synced(error)
+
+    def close(self) -> None:
+        self._thread.shutdown(wait=True)
+
+
+def sync_files(paths: list[Path]) -> OSError | None:
+    """fsync files and their folders. A file that is gone was delivered meanwhile."""
+    try:
+        for path in [*paths, *{path.parent for path in paths}]:
+            try:
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                continue
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+    except OSError as error:
+        return error
+    return None
+
+
+def stream_files(path: Path) -> list[Path]:
+    """The files in the folders of a storage path, hidden ones not, as the original reads them."""
+    found: list[Path] = []
+    for folder in os.scandir(path):
+        if folder.is_dir() and not folder.name.startswith("."):
+            found += [
+                Path(entry.path)
+                for entry in os.scandir(folder.path)
+                if entry.is_file() and not entry.name.startswith(".")
+            ]
+    return found
+
+
+def is_torn(data: bytes) -> bool:
+    """Whether a file ends before its content does; its checksum says nothing then."""
+    try:
+        return chunkfile.decode(data).is_cut
+    except ChunkFileError:
+        return False
+
+
+def survey(file: ChunkFile) -> tuple[int, str]:
+    """How many events can be read, and what is wrong with the others."""
+    times, _, _, is_whole = events_of(file)
+    if is_whole:
+        return len(times), ""
+    return len(times), "its end is missing" if file.is_cut else "some of it is no event"
 
 
 def age(path: Path) -> tuple[int, int, str]:

@@ -67,13 +67,20 @@ def decode(data: bytes, checksum: bool = False) -> ChunkFile:
     start = HEADER_BYTES + metadata_length
     if start > len(data):
         raise ChunkFileError("it ends within its metadata")
-    end = start + length if length else len(data)
+    end = content_end(data, start, length)
     if checksum and zlib.crc32(data[CONTENT_AT:end]) != crc:
         raise ChunkFileError(
             f"its CRC32 is {zlib.crc32(data[CONTENT_AT:end]):08x}, the header says {crc:08x}"
         )
     kind, tag, routes = read_metadata(data[HEADER_BYTES:start])
     return ChunkFile(tag, data[start:end], kind, routes, is_cut=end > len(data))
+
+
+def content_end(data: bytes, start: int, length: int) -> int:
+    """Where the events end. Without a length they fill the file; where nothing but padding follows, there are none."""
+    if length:
+        return start + length
+    return len(data) if data[start : start + 1] not in (b"", b"\0") else start
 
 
 def read_metadata(metadata: bytes) -> tuple[int, str, tuple[str, ...]]:

@@ -20,6 +20,9 @@ from tailrace.model.chunk import Body, Metadata
 
 GROUP_BEGIN, GROUP_END = -1, -2
 MOST_TEXT = 64 << 20
+MOST_DAMAGES = 100
+"""Damaged places of one file after which the rest of it is given up."""
+NEW_HEAD, OLD_HEAD = b"\x92\x92\xd7\x00", b"\x92\xd7\x00"
 EVENT_TIME = struct.Struct(">II")
 SECOND = 1_000_000_000
 
@@ -42,7 +45,7 @@ class Group(NamedTuple):
 
 
 class Events(NamedTuple):
-    """What some bytes held. `metadata` is None when all is empty; `is_whole` is False when reading stopped early."""
+    """What some bytes held. `metadata` is None when all is empty; `is_whole` is False when something could not be read."""
 
     times: list[int]
     metadata: list[Metadata] | None
@@ -82,18 +85,15 @@ def unpacker(data: bytes) -> msgpack.Unpacker:
 
 
 def decode_events(data: bytes, lenient: bool = False) -> Events:
-    """All events; `lenient`: those before the damage instead of an error."""
+    """All events. `lenient`: what can't be read is passed over, up to the next bytes that begin an event, instead of an error."""
     times: list[int] = []
     metadata: list[Metadata] = []
     bodies: list[Body] = []
     groups: list[Group] = []
     open_group: tuple[int, Metadata, Body] | None = None
     has_metadata = False
-    source, position, is_whole = unpacker(data), 0, True
-    while True:
-        position = source.tell()
-        if position >= len(data):
-            break
+    source, start, damages = unpacker(data), 0, 0
+    while (position := start + source.tell()) < len(data):
         try:
             time, meta, body = read_event(source.unpack(), position)
         except msgpack.OutOfData:
@@ -117,11 +117,19 @@ def decode_events(data: bytes, lenient: bool = False) -> Events:
             raise (
                 error if isinstance(error, MsgpackError) else MsgpackError(str(error), position)
             ) from error
-        is_whole = False
-        break
+        damages += 1
+        start = next_event(data, position + 1) if damages < MOST_DAMAGES else -1
+        if start < 0:
+            break
+        source = unpacker(data[start:])
     if open_group is not None:
         groups.append(Group(open_group[0], len(times), open_group[1], open_group[2]))
-    return Events(times, metadata if has_metadata else None, bodies, groups, is_whole)
+    return Events(times, metadata if has_metadata else None, bodies, groups, not damages)
+
+
+def next_event(data: bytes, start: int) -> int:
+    """Where the next event may begin, in the form that the data's first event has; -1 if nowhere."""
+    return data.find(OLD_HEAD if data.startswith(OLD_HEAD) else NEW_HEAD, start)
 
 
 def read_event(value: Any, position: int) -> tuple[int, Metadata, Body]:

@@ -1,5 +1,6 @@
 """Chunks on disk: what is written is read back, and damage costs no more than what is damaged."""
 
+import asyncio
 import os
 import stat
 from pathlib import Path
@@ -47,7 +48,7 @@ def chunk(*numbers, tag="app"):
 def test_a_chunk_is_read_back_with_its_tag_and_routes(disk):
     written = disk.storage.write("tail.0", chunk(1, 2), ("out.0", "out.1"))
     [(stored, file, (times, metadata, bodies))] = disk.backlog()
-    assert (stored.path, stored.size, stored.count) == (written.path, written.size, 2)
+    assert (stored.path, stored.size, stored.count) == (written.path, 4096, 2)
     assert (file.tag, file.routes) == ("app", ("out.0", "out.1"))
     assert (times, metadata, bodies) == (chunk(1, 2).times, None, [{"n": 1}, {"n": 2}])
 
@@ -118,10 +119,6 @@ def test_a_folder_that_can_not_be_made_is_told(tmp_path):
 
 def test_a_write_that_fails_leaves_no_file(disk, monkeypatch):
     disk.storage.write("in", chunk(1)).remove()
-
-    def full(descriptor, data):
-        raise OSError(28, "No space left on device")
-
     monkeypatch.setattr(os, "write", full)
     with pytest.raises(OSError, match="No space left"):
         disk.storage.write("in", chunk(1))
@@ -148,11 +145,94 @@ def test_a_damaged_file_is_deleted_if_told_to(tmp_path):
     disk.storage.close()
 
 
-def test_events_before_the_damage_are_delivered_and_told(disk):
+def test_a_torn_end_costs_the_torn_event_alone(disk):
     path = disk.storage.write("in", chunk(1, 2, 3)).path
     path.write_bytes(path.read_bytes()[:-2])
     assert disk.bodies() == [[{"n": 1}, {"n": 2}]]
-    assert "2 events before the damage" in disk.sink.messages[0][1]
+    assert "its 2 sound events" in disk.sink.messages[0][1]
+
+
+def test_a_torn_end_is_no_wrong_checksum(tmp_path):
+    disk = Disk(tmp_path, checksum=True)
+    path = disk.storage.write("in", chunk(1, 2, 3)).path
+    path.write_bytes(path.read_bytes()[:-2])
+    assert disk.bodies() == [[{"n": 1}, {"n": 2}]]
+    disk.storage.close()
+
+
+def test_a_bad_event_in_the_middle_costs_no_other(disk):
+    path = disk.storage.write("in", chunk(1, 2, 3)).path
+    data = path.read_bytes()
+    second = data.index(b"\x81\xa1n\x02")
+    path.write_bytes(data[:second] + b"\xc1" * 4 + data[second + 4 :])
+    assert disk.bodies() == [[{"n": 1}, {"n": 3}]]
+
+
+def test_a_damaged_file_is_set_aside_once_its_sound_events_are_delivered(disk):
+    path = disk.storage.write("in", chunk(1, 2, 3)).path
+    path.write_bytes(path.read_bytes()[:-2])
+    damaged = path.read_bytes()
+    [(stored, _, _)] = disk.backlog()
+    stored.remove()
+    kept = disk.storage.path / ".damaged" / "in" / path.name
+    assert kept.read_bytes() == damaged
+    assert kept.with_name(f"{path.name}.reason").read_text() == "its end is missing\n"
+    assert disk.backlog() == []
+
+
+def test_the_set_aside_are_deleted_if_told_to(tmp_path):
+    disk = Disk(tmp_path, delete_damaged=True)
+    path = disk.storage.write("in", chunk(1, 2)).path
+    path.write_bytes(path.read_bytes()[:-2])
+    [(stored, _, _)] = disk.backlog()
+    stored.remove()
+    assert [each for each in tmp_path.rglob("*.flb*") if each.is_file()] == []
+    disk.storage.close()
+
+
+def test_a_file_is_restricted_to_some_outputs(disk):
+    stored = disk.storage.write("in", chunk(1), ("a", "b"))
+    stored.restrict(("b",))
+    [(_, file, (_, _, bodies))] = disk.backlog()
+    assert (file.routes, bodies) == (("b",), [{"n": 1}])
+
+
+def test_files_of_padding_alone_are_gone(disk):
+    path = disk.storage.write("in", chunk(1)).path
+    path.write_bytes(chunkfile.encode(ChunkFile("t", b"")) + bytes(4000))
+    assert (disk.bodies(), path.exists(), disk.sink.messages) == ([], False, [])
+
+
+def test_the_size_of_a_file_is_what_it_takes_on_the_disk(disk):
+    assert disk.storage.write("in", chunk(1)).size == 4096
+
+
+def test_full_sync_tells_when_a_file_is_on_the_disk(tmp_path):
+    async def scenario():
+        disk = Disk(tmp_path, sync_full=True)
+        gone = disk.storage.write("in", chunk(1))
+        told = []
+        for stored in (gone, disk.storage.write("in", chunk(2))):
+            disk.storage.syncs.add(stored.path, told.append)
+        gone.remove()
+        assert told == []
+        async with asyncio.timeout(5):
+            while len(told) < 2:
+                await asyncio.sleep(0.001)
+        disk.storage.close()
+        return told
+
+    assert asyncio.run(scenario()) == [None, None]
+
+
+def test_a_full_disk_is_known_by_trying(disk, monkeypatch):
+    assert disk.storage.has_room()
+    monkeypatch.setattr(os, "write", full)
+    assert not disk.storage.has_room()
+
+
+def full(descriptor, data):
+    raise OSError(28, "No space left on device")
 
 
 def test_a_checksum_that_is_wrong_is_damage(tmp_path):

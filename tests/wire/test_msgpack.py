@@ -86,8 +86,19 @@ def test_damage_leaves_the_events_before_it(rows, damage, data):
     assert len(events.times) == len(events.bodies)
 
 
+@pytest.mark.parametrize("head", [b"\x92\x92\xd7\x00%b\x80", b"\x92\xd7\x00%b"])
+def test_lenient_reading_goes_on_behind_the_damage(head):
+    whole = [
+        head % struct.pack(">II", second, 0) + b"\x81\xa1n" + bytes([second])
+        for second in range(1, 5)
+    ]
+    damaged = whole[0] + whole[1][:-1] + b"\xc1" + whole[2][:-3] + whole[3]
+    events = decode_events(damaged, lenient=True)
+    assert ([body["n"] for body in events.bodies], events.is_whole) == ([1, 4], False)
+
+
 @given(rows)
-def test_lenient_reading_says_that_it_stopped_early(rows):
+def test_lenient_reading_says_that_something_is_missing(rows):
     events = decode_events(packed(rows) + b"\xc1", lenient=True)
     assert (len(events.bodies), events.is_whole) == (len(rows), False)
 

@@ -1,0 +1,184 @@
+"""What lies on disk outlives the pipeline, and goes to each output once."""
+
+import asyncio
+import os
+
+import pytest
+
+from tailrace.engine import persistence
+from tailrace.engine.pipeline import Pipeline
+from tailrace.engine.storage import Storage
+from tailrace.plugin import Input, InputOptions, input_plugin
+from tailrace.plugin.log import Log
+from tests.engine.test_pipeline import build, configuration
+
+SOURCE = {"name": "test_source", "tag": "t", "chunks": 3}
+STORED = {**SOURCE, "storage.type": "filesystem"}
+TAKES = {"name": "test_sink", "match": "*", "alias": "takes"}
+DEAD = {"name": "test_dead", "match": "*", "alias": "dead", "retry_limit": "no_limits"}
+
+
+@input_plugin("test_silent")
+class Silent(Input[InputOptions]):
+    async def run(self, emit):
+        await asyncio.Event().wait()
+
+
+class Life:
+    """One run of a pipeline over a storage folder."""
+
+    def __init__(self, folder, inputs, outputs, **service):
+        full = service.pop("sync", "normal") == "full"
+        self.plan, problems, self.sink = build(configuration(inputs, [], outputs), **service)
+        assert not problems.errors
+        self.storage = Storage(folder, Log(self.sink), sync_full=full)
+
+    async def __aenter__(self):
+        self.storage.open()
+        self.pipeline = Pipeline(self.plan, Log(self.sink), self.storage)
+        await self.pipeline.start()
+        return self
+
+    async def __aexit__(self, *error):
+        self.left = await self.pipeline.stop(0.01)
+        self.storage.close()
+        assert self.pipeline.books.check() == []
+
+    def taken(self, name="takes"):
+        [port] = [port for port in self.pipeline.outputs if port.name == name]
+        return port.instance.plugin.taken
+
+    @property
+    def settled(self):
+        return getattr(self.pipeline.inputs[0].instance.plugin, "settled", [])
+
+
+async def until(claim):
+    async with asyncio.timeout(10):
+        while not claim():
+            await asyncio.sleep(0.001)
+
+
+def files(folder):
+    return [path for path in folder.rglob("*.flb") if path.is_file()]
+
+
+def test_a_stored_chunk_is_settled_at_once_and_delivered_by_a_later_run(tmp_path):
+    async def scenario():
+        async with Life(tmp_path, [STORED], [DEAD]) as first:
+            await until(lambda: len(first.settled) == 3)
+        assert (first.left, len(files(tmp_path))) == (30, 3)
+        async with Life(tmp_path, [{"name": "test_silent"}], [TAKES]) as second:
+            await until(lambda: len(second.taken()) == 30)
+        assert sorted(second.taken()) == list(range(30))
+        assert files(tmp_path) == []
+
+    asyncio.run(scenario())
+
+
+def test_a_dead_output_does_not_hold_up_the_backlog_of_another(tmp_path):
+    async def scenario():
+        async with Life(tmp_path, [{**STORED, "chunks": 20}], [DEAD]) as first:
+            await until(lambda: len(first.settled) == 20)
+        silent = [{"name": "test_silent"}]
+        async with Life(tmp_path, silent, [DEAD, TAKES], storage_backlog_mem_limit=4096) as second:
+            await until(lambda: len(second.taken()) == 200)
+        assert len(files(tmp_path)) == 20  # the dead one's
+
+    asyncio.run(scenario())
+
+
+def test_what_memory_holds_at_the_end_is_kept_for_the_outputs_that_miss_it(tmp_path):
+    async def scenario():
+        async with Life(tmp_path, [SOURCE], [DEAD, TAKES]) as first:
+            await until(lambda: len(first.taken()) == 30)
+        assert (first.left, first.settled) == (0, [0, 1, 2])
+        assert first.pipeline.books.outputs["dead"].kept == 30
+        assert any("30 events" in text and "next start" in text for _, text in first.sink.messages)
+        alive = {**TAKES, "alias": "dead"}
+        async with Life(tmp_path, [{"name": "test_silent"}], [TAKES, alive]) as second:
+            await until(lambda: len(second.taken("dead")) == 30)
+        assert second.taken() == []
+        assert files(tmp_path) == []
+
+    asyncio.run(scenario())
+
+
+def test_after_the_end_a_file_is_for_the_outputs_alone_that_miss_it(tmp_path):
+    async def scenario():
+        async with Life(tmp_path, [STORED], [DEAD, TAKES]) as first:
+            await until(lambda: len(first.taken()) == 30)
+        alive = {**TAKES, "alias": "dead"}
+        async with Life(tmp_path, [{"name": "test_silent"}], [TAKES, alive]) as second:
+            await until(lambda: len(second.taken("dead")) == 30)
+        assert second.taken() == []
+
+    asyncio.run(scenario())
+
+
+def test_a_full_disk_makes_inputs_wait_and_goes_on_by_itself(tmp_path, monkeypatch):
+    monkeypatch.setattr(persistence, "PROBE_SECONDS", 0.01)
+    monkeypatch.setattr("tailrace.engine.pipeline.SOFT_LIMIT_BYTES", 2000)
+    write, full = os.write, [True]
+
+    def limited(descriptor, data):
+        if full[0]:
+            raise OSError(28, "No space left on device")
+        return write(descriptor, data)
+
+    async def scenario():
+        monkeypatch.setattr(os, "write", limited)
+        async with Life(tmp_path, [{**STORED, "chunks": 20}], [DEAD]) as life:
+            book = life.pipeline.books.inputs["test_source.0"]
+            await until(lambda: life.pipeline.inputs[0].paused)
+            await asyncio.sleep(0.03)
+            assert (book.records < 200, life.settled) == (True, [])
+            full[0] = False
+            await until(lambda: book.records == 200)
+        assert sorted(life.settled) == list(range(20))
+        messages = [text for _, text in life.sink.messages]
+        assert sum("No space left on device" in text for text in messages) == 1
+        assert any("writing works again" in text for text in messages)
+
+    asyncio.run(scenario())
+
+
+def test_with_full_sync_a_receipt_waits_for_the_disk(tmp_path, monkeypatch):
+    synced = []
+
+    def note(paths):
+        synced.extend(paths)
+
+    monkeypatch.setattr("tailrace.engine.storage.sync_files", note)
+
+    async def scenario():
+        async with Life(tmp_path, [STORED], [DEAD], sync="full") as life:
+            await until(lambda: len(life.settled) == 3)
+            assert len(synced) == 3
+
+    asyncio.run(scenario())
+
+
+def test_chunks_beyond_the_most_in_memory_wait_on_disk(tmp_path):
+    async def scenario():
+        async with Life(
+            tmp_path, [{**STORED, "chunks": 5}], [DEAD], storage_max_chunks_up=2
+        ) as life:
+            await until(lambda: len(life.settled) == 5)
+            decoded = [item.chunk.decoded for item in life.pipeline.outputs[0].queue._items()]
+        return decoded
+
+    assert sum(asyncio.run(scenario())) <= 3  # one more while the first is being sent
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), None])
+def test_a_file_that_does_not_reach_the_disk_keeps_its_input_waiting(tmp_path, monkeypatch, error):
+    monkeypatch.setattr("tailrace.engine.storage.sync_files", lambda paths: error)
+
+    async def scenario():
+        async with Life(tmp_path, [{**STORED, "chunks": 1}], [DEAD], sync="full") as life:
+            await until(lambda: files(tmp_path))
+            await asyncio.sleep(0.02)
+            return list(life.settled)
+
+    assert asyncio.run(scenario()) == ([] if error else [0])
