@@ -8,16 +8,20 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
 class InputBook:
-    """Events of one input; `bytes` are raw."""
+    """Events of one input; `bytes` as MessagePack, `in_flight_bytes` raw."""
 
     records: int = 0
     bytes: int = 0
     in_flight_bytes: int = 0
+    held_bytes: int = 0
+    """In flight as MessagePack."""
+    held_chunks: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
 
 
@@ -26,11 +30,40 @@ class FilterBook:
     """What one filter added and took away; `emitted` it put into the pipeline anew."""
 
     records: int = 0
+    bytes: int = 0
+    """As MessagePack, of chunks that the filter changed, after it."""
     added: int = 0
     removed: int = 0
+    removed_bytes: int = 0
     emitted: int = 0
     failed_chunks: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
+
+
+LATENCY_BUCKETS = (0.5, 1.0, 1.5, 2.5, 5.0, 10.0, 20.0, 30.0)
+
+
+@dataclass(slots=True)
+class RouteBook:
+    """What became of one input's events at one output, and how long they took, in seconds."""
+
+    records: int = 0
+    bytes: int = 0
+    dropped_records: int = 0
+    dropped_bytes: int = 0
+    latency: list[int] = field(default_factory=lambda: [0] * (len(LATENCY_BUCKETS) + 1))
+    """Chunks by the bound of `LATENCY_BUCKETS` that they stay within, then the rest; not cumulative."""
+    latency_sum: float = 0.0
+
+    def deliver(self, records: int, nbytes: int, seconds: float) -> None:
+        self.records += records
+        self.bytes += nbytes
+        self.latency[bisect_left(LATENCY_BUCKETS, seconds)] += 1
+        self.latency_sum += seconds
+
+    def drop(self, records: int, nbytes: int) -> None:
+        self.dropped_records += records
+        self.dropped_bytes += nbytes
 
 
 @dataclass(slots=True)
@@ -49,6 +82,8 @@ class OutputBook:
     retried_records: int = 0
     retries_failed: int = 0
     errors: int = 0
+    routes: dict[str, RouteBook] = field(default_factory=dict)
+    """By the name of the source."""
 
     def drop(self, count: int, reason: str) -> None:
         self.dropped[reason] = self.dropped.get(reason, 0) + count

@@ -122,7 +122,12 @@ class Persistence:
             if not in_memory or target.queue.nbytes + chunk.nbytes > MEMORY_BYTES:
                 queued = stub = stub or file.stub(chunk.tag)
             target.queue.put(
-                queued, stored.receipt(target.name), source.name, chunk.nbytes, file.size
+                queued,
+                stored.receipt(target.name),
+                source.name,
+                chunk.nbytes,
+                file.size,
+                chunk.measured,
             )
         return True
 

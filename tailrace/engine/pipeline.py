@@ -32,11 +32,14 @@ from tailrace.model.condition import Condition
 from tailrace.plugin import InputOptions
 from tailrace.plugin.log import Log
 from tailrace.wire.chunkfile import ChunkFile
+from tailrace.wire.msgpack import packed_size
 
 MOST_HOPS = 16
 """How often filters may put an event into the pipeline anew before they are passed over."""
 RECHECK_SECONDS = 0.5
 DEFAULT_RETRY_LIMIT = 1
+LINE_PADDING = 8
+"""Bytes by which Fluent Bit writes an event of a raw line longer than need be."""
 
 
 @dataclass(slots=True)
@@ -64,6 +67,7 @@ class InputPort:
         self.book = book
         self.limit = instance.options.mem_buf_limit
         self.storage_type = storage_type(instance.options, pipeline.plan.services.options)
+        self.padding: int = instance.plugin.padding
         self.source = Source(
             instance.name, instance.options.routable, is_stored=self.storage_type == "filesystem"
         )
@@ -156,13 +160,14 @@ class FilterStep:
         self.instance = instance
         self.book = book
         self.handles = instance.plugin.handles
+        self.padding: int | None = getattr(instance.plugin, "padding", 0)
         self._process = instance.plugin.process
         if instance.condition is not None:
             self._process = conditional(instance.plugin.process, instance.condition)
         self._failed = False
 
     def apply(self, chunk: Chunk) -> Chunk:
-        before = chunk.count
+        before, before_bytes = chunk.count, chunk.measured
         self.book.records += before
         try:
             result: Chunk = self._process(chunk)
@@ -170,8 +175,14 @@ class FilterStep:
             self._note_failure(error)
             return chunk
         change = result.count - before
+        if self.padding is not None:
+            result.padding = self.padding
+        if change or self.padding is not None:
+            result.measured = packed_size(result)
+            self.book.bytes += result.measured
         if change < 0:
             self.book.removed -= change
+            self.book.removed_bytes += max(0, before_bytes - result.measured)
         elif change > 0:
             self.book.added += change
         return result
@@ -313,8 +324,10 @@ class Pipeline:
     def ingest(self, chunk: Chunk, port: InputPort) -> None:
         """Count a chunk, take it through processors and filters, and queue it at its outputs. Never waits."""
         book = port.book
+        chunk.padding = port.padding if chunk.lines is None else LINE_PADDING
+        chunk.measured = packed_size(chunk)
         book.records += chunk.count
-        book.bytes += chunk.nbytes
+        book.bytes += chunk.measured
         book.in_flight_bytes += chunk.nbytes
         self._hold(chunk, book)
         for step in self._input_steps[port.name]:
@@ -324,12 +337,16 @@ class Pipeline:
 
     def _hold(self, chunk: Chunk, book: InputBook) -> None:
         """Put the engine's receipt before the input's: it counts what is in flight."""
-        theirs, nbytes = chunk.receipt, chunk.nbytes
+        theirs, nbytes, packed = chunk.receipt, chunk.nbytes, chunk.measured
+        book.held_bytes += packed
+        book.held_chunks += 1
         if theirs is not None:
             theirs.hold()
 
         def settle(receipt: Receipt) -> None:
             book.in_flight_bytes -= nbytes
+            book.held_bytes -= packed
+            book.held_chunks -= 1
             self._on_room()
             if theirs is not None:
                 theirs.release(receipt.refused, receipt.reason)
@@ -339,6 +356,7 @@ class Pipeline:
 
     def _emit_again(self, chunk: Chunk, emitter: Source, book: FilterBook) -> None:
         """A filter puts events into the pipeline anew; they follow when the present chunk is through."""
+        chunk.measured = packed_size(chunk)
         book.emitted += chunk.count
         chunk.hops += 1
         if chunk.receipt is None:
@@ -350,8 +368,9 @@ class Pipeline:
     def inject(self, chunk: Chunk, name: str) -> None:
         """Take events that something beside the inputs made, under a source's name (stream processor)."""
         book = self.books.inputs.setdefault(name, InputBook())
+        chunk.measured = packed_size(chunk)
         book.records += chunk.count
-        book.bytes += chunk.nbytes
+        book.bytes += chunk.measured
         chunk.hops += 1
         if chunk.receipt is None:
             chunk.receipt = Receipt()
@@ -415,11 +434,12 @@ class Pipeline:
         if not wanted:
             self.books.unrouted += chunk.count
             return
+        packed = chunk.measured = chunk.measured or packed_size(chunk)
         disk = self._persistence if source.is_stored else None
         if disk is not None and disk.queue(chunk, wanted, source, receipt, named):
             return
         for target in wanted:
-            target.queue.put(chunk, receipt, source.name)
+            target.queue.put(chunk, receipt, source.name, packed=packed)
 
     async def _feed_backlog(self, persistence: Persistence) -> None:
         """Queue what earlier runs left on disk, as memory allows."""

@@ -18,7 +18,7 @@ from enum import Enum, auto
 from itertools import count
 from typing import Any
 
-from tailrace.engine.books import OutputBook
+from tailrace.engine.books import OutputBook, RouteBook
 from tailrace.engine.retry import delay
 from tailrace.model import LOGS, Chunk, Receipt, merge
 from tailrace.plugin import Output, Partial, Reject, Retry
@@ -52,6 +52,11 @@ class Item:
     """Size of its file, if it has one."""
     order: int = 0
     """Grows with each chunk that this queue takes."""
+    source: str = ""
+    born: float = 0.0
+    """When it was queued, by the loop's clock."""
+    packed: int = 0
+    """Size as MessagePack, for the counts."""
 
 
 @dataclass(slots=True, eq=False)
@@ -170,14 +175,31 @@ class OutputQueue:
         return oldest is not None and self._loop.time() - oldest > STUCK_SECONDS
 
     def put(
-        self, chunk: Chunk, receipt: Receipt, source: Any, size: int = 0, disk_bytes: int = 0
+        self,
+        chunk: Chunk,
+        receipt: Receipt,
+        source: str,
+        size: int = 0,
+        disk_bytes: int = 0,
+        packed: int = 0,
     ) -> None:
         """Take a chunk; the queue holds a share of its receipt until its way here has ended.
 
-        `size`: its raw bytes where they are not in memory; `disk_bytes`: the size of its file.
+        `size`: its raw bytes where they are not in memory; `disk_bytes`: the size of its file; `packed`: its size as
+        MessagePack (default: the raw size).
         """
-        item = Item(chunk, receipt, chunk.count, chunk.nbytes, size or chunk.nbytes, disk_bytes)
-        item.order = next(self._sequence)
+        item = Item(
+            chunk,
+            receipt,
+            chunk.count,
+            chunk.nbytes,
+            size or chunk.nbytes,
+            disk_bytes,
+            next(self._sequence),
+            source,
+            self._loop.time(),
+            packed or chunk.nbytes,
+        )
         receipt.hold()
         self.book.routed += item.count
         self.book.in_flight += item.count
@@ -435,7 +457,25 @@ class OutputQueue:
         self.book.delivered += gone - refused
         if refused:
             self.book.reject(refused, partial.rejected[0][1])
-        rest = Item(again, share, again.count, again.nbytes, again.nbytes, disk_bytes)
+        first, packed = batch.items[0], sum(item.packed for item in batch.items)
+        packed_again = packed * again.count // max(1, batch.count)
+        route = self._route(first.source)
+        route.deliver(gone - refused, packed - packed_again, self._loop.time() - first.born)
+        if refused:
+            route.drop(refused, 0)
+        self.book.delivered_bytes += packed - packed_again
+        rest = Item(
+            again,
+            share,
+            again.count,
+            again.nbytes,
+            again.nbytes,
+            disk_bytes,
+            first.order,
+            first.source,
+            first.born,
+            packed_again,
+        )
         self.nbytes += rest.nbytes
         batch.items, batch.chunk = [rest], again
         self._retry(lane, batch, partial.why, None)
@@ -475,22 +515,32 @@ class OutputQueue:
         self, items: list[Item], *, dropped: str = "", rejected: str = "", refused: int = -1
     ) -> None:
         """Close the way of some items; `refused` of their events were refused (default: all if a reason is given)."""
-        book, reason = self.book, dropped or rejected
+        book, reason, now = self.book, dropped or rejected, self._loop.time()
         for item in items:
+            route = self._route(item.source)
             self.nbytes -= item.nbytes
             self.disk_bytes -= item.disk_bytes
             book.in_flight -= item.count
             lost = item.count if reason and refused < 0 else max(0, min(refused, item.count))
             refused -= lost if refused > 0 else 0
             book.delivered += item.count - lost
+            lost_bytes = item.packed * lost // item.count if lost else 0
             if lost:
                 (book.drop if dropped else book.reject)(lost, reason)
-            else:
-                book.delivered_bytes += item.nbytes
+                route.drop(lost, lost_bytes)
+            if lost < item.count:
+                book.delivered_bytes += item.packed - lost_bytes
+                route.deliver(item.count - lost, item.packed - lost_bytes, now - item.born)
             item.receipt.release(lost, reason)
         if self._less is not None and not self._less.done():
             self._less.set_result(None)
         self._on_room()
+
+    def _route(self, source: str) -> RouteBook:
+        route = self.book.routes.get(source)
+        if route is None:
+            route = self.book.routes[source] = RouteBook()
+        return route
 
     # What waits
 
@@ -508,7 +558,13 @@ class OutputQueue:
             self._less = self._loop.create_future()
         await self._less
 
-    def _items(self) -> Iterator[Item]:
+    @property
+    def waiting_retries(self) -> int:
+        """Batches that wait for their next try."""
+        return sum(lane.state is State.RETRYING for lane in self._lanes.values())
+
+    def items(self) -> Iterator[Item]:
+        """Everything that is here, what is being sent included."""
         for lane in self._lanes.values():
             if lane.batch is not None:
                 yield from lane.batch.items
@@ -517,7 +573,7 @@ class OutputQueue:
     def waiting_in_memory(self) -> list[Chunk]:
         """The chunks of logs that have no file, once no flush is under way."""
         return [
-            item.chunk for item in self._items() if not item.disk_bytes and item.chunk.kind is LOGS
+            item.chunk for item in self.items() if not item.disk_bytes and item.chunk.kind is LOGS
         ]
 
     def hand_over(self, chunk: Chunk) -> int:
@@ -543,8 +599,6 @@ class OutputQueue:
                 item.receipt.release()
         return count
 
-    # The end
-
     def pressure(self, source: str) -> tuple[int, int]:
         """Of one source: batches being sent now, and the tries so far of those that wait for a retry."""
         busy = tries = 0
@@ -555,6 +609,8 @@ class OutputQueue:
             if lane.state is State.RETRYING and lane.batch is not None:
                 tries += lane.batch.attempts
         return busy, tries
+
+    # The end
 
     @property
     def is_empty(self) -> bool:

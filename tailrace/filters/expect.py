@@ -63,6 +63,8 @@ class ExpectOptions(FilterOptions):
 
 @filter_plugin("expect")
 class Expect(Filter[ExpectOptions]):
+    padding = None
+
     def __init__(self, options: ExpectOptions) -> None:
         super().__init__(options)
         if not options.rules:

@@ -40,6 +40,8 @@ class GrepOptions(FilterOptions):
 
 @filter_plugin("grep")
 class Grep(Filter[GrepOptions]):
+    padding = None
+
     def __init__(self, options: GrepOptions) -> None:
         super().__init__(options)
         if options.logical_op != "legacy" and options.regex and options.exclude:

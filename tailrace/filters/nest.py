@@ -40,6 +40,8 @@ class NestOptions(FilterOptions):
 
 @filter_plugin("nest")
 class Nest(Filter[NestOptions]):
+    padding = 8
+
     def __init__(self, options: NestOptions) -> None:
         super().__init__(options)
         if options.operation == "nest" and not options.nest_under:

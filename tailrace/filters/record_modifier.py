@@ -57,6 +57,8 @@ class Names(dict[str, bool]):
 
 @filter_plugin("record_modifier")
 class RecordModifier(Filter[RecordModifierOptions]):
+    padding = 4
+
     def __init__(self, options: RecordModifierOptions) -> None:
         super().__init__(options)
         allowed = [*options.allowlist_key, *options.whitelist_key]

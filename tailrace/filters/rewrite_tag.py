@@ -72,6 +72,8 @@ class Rule:
 
 @filter_plugin("rewrite_tag")
 class RewriteTag(Filter[RewriteTagOptions]):
+    padding = None
+
     def __init__(self, options: RewriteTagOptions) -> None:
         super().__init__(options)
         if not options.rule:

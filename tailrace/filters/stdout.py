@@ -14,6 +14,8 @@ from tailrace.wire.notation import event_text
 
 @filter_plugin("stdout")
 class Stdout(Filter[FilterOptions]):
+    padding = None
+
     def process(self, chunk: Chunk) -> Chunk:
         metadata = chunk.metadata or [{}] * chunk.count
         rows = zip(chunk.times, metadata, chunk.bodies, strict=True)

@@ -36,6 +36,8 @@ class ThrottleOptions(FilterOptions):
 
 @filter_plugin("throttle")
 class Throttle(Filter[ThrottleOptions]):
+    padding = None
+
     def __init__(self, options: ThrottleOptions) -> None:
         super().__init__(options)
         if options.rate <= 0 or options.window < 1 or options.interval <= 0:

@@ -61,6 +61,8 @@ class DummyOptions(InputOptions):
 
 @input_plugin("dummy")
 class Dummy(Input[DummyOptions]):
+    padding = 0
+
     def __init__(self, options: DummyOptions) -> None:
         super().__init__(options)
         self.bodies = self.objects(options.dummy, DEFAULT)

@@ -35,6 +35,8 @@ class StdinOptions(InputOptions):
 
 @input_plugin("stdin")
 class Stdin(Input[StdinOptions]):
+    padding = 4
+
     def __init__(self, options: StdinOptions) -> None:
         super().__init__(options)
         self.parser = self.context.parser(options.parser) if options.parser else None

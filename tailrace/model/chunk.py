@@ -58,8 +58,10 @@ class Chunk:
         "key",
         "kind",
         "lines",
+        "measured",
         "nbytes",
         "packed",
+        "padding",
         "payload",
         "receipt",
         "tag",
@@ -88,6 +90,10 @@ class Chunk:
         self.packed: bytes | None = None
         self.payload: Any = None
         self.receipt: Any = None
+        self.measured = 0
+        """Size as MessagePack when the pipeline last measured it; 0: not yet."""
+        self.padding = 0
+        """Bytes by which Fluent Bit would write each event longer than need be (for the counts of bytes alone)."""
         self.hops = 0
         """How often filters have put these events into the pipeline anew."""
 
@@ -225,6 +231,7 @@ class Chunk:
             max(1, self.nbytes * len(indexes) // max(1, self.count)),
         )
         part.kind, part.receipt, part.hops = self.kind, self.receipt, self.hops
+        part.padding = self.padding
         return part
 
     def slice(self, start: int, end: int) -> Chunk:
@@ -247,7 +254,7 @@ class Chunk:
         twin = Chunk(self.tag, list(self.times), bodies, metadata, self.nbytes)
         twin.kind, twin.count = self.kind, self.count
         twin.payload = deepcopy(self.payload) if deep else self.payload
-        twin.receipt, twin.hops = self.receipt, self.hops
+        twin.receipt, twin.hops, twin.padding = self.receipt, self.hops, self.padding
         return twin
 
 

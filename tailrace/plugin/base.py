@@ -269,6 +269,8 @@ class Input(Plugin[InputO]):
     kind: ClassVar[Kind] = "input"
     replays: ClassVar[bool] = False
     """Whether what was not delivered is read again after a crash (at-least-once), as files are."""
+    padding: ClassVar[int] = 8
+    """Bytes by which Fluent Bit writes each event of this input longer than need be; it is part of its counts."""
 
     @abstractmethod
     async def run(self, emit: Emit) -> None:
@@ -320,6 +322,8 @@ class Filter(Plugin[FilterO]):
     """Changes, drops or adds events."""
 
     kind: ClassVar[Kind] = "filter"
+    padding: ClassVar[int | None] = 0
+    """As of `Input`, of the events after this filter; None where it only chooses events and changes none."""
 
     @abstractmethod
     def process(self, chunk: Chunk) -> Chunk:

@@ -14,7 +14,9 @@ def test_empty_books_balance():
 
 @given(counts, counts, counts, counts)
 def test_what_came_in_or_was_added_passes_or_is_removed(records, added, emitted, removed):
-    books = Books({"in": InputBook(records)}, {"f": FilterBook(0, added, removed, emitted)})
+    books = Books(
+        {"in": InputBook(records)}, {"f": FilterBook(added=added, removed=removed, emitted=emitted)}
+    )
     books.passed = records + added + emitted - removed
     assert books.check() == []
     books.passed -= 1

@@ -242,3 +242,36 @@ def test_undecoded_lines_are_merged_without_decoding():
         assert bench.output.flushed == [(["a", "b", "c"], False)]
 
     asyncio.run(scenario())
+
+
+def test_each_source_has_its_own_book_with_latencies():
+    async def scenario():
+        bench = Bench(Recorder())
+        bench.put(chunk(1, 2))
+        await bench.until_empty()
+        route = bench.book.routes["source"]
+        assert (route.records, route.dropped_records, sum(route.latency)) == (2, 0, 1)
+        assert route.bytes == bench.book.delivered_bytes > 0
+
+    asyncio.run(scenario())
+
+
+def test_what_is_dropped_is_counted_by_source_too():
+    async def scenario():
+        bench = Bench(Recorder(), when_full="drop_newest", hard_limit=1)
+        bench.put(chunk(1))
+        route = bench.book.routes["source"]
+        assert (route.records, route.dropped_records) == (0, 1)
+        assert route.dropped_bytes > 0
+
+    asyncio.run(scenario())
+
+
+def test_what_waits_can_be_looked_at():
+    async def scenario():
+        bench = Bench(Recorder())
+        bench.put(chunk(1))
+        [item] = bench.queue.items()
+        assert (item.source, item.count, bench.queue.waiting_retries) == ("source", 1, 0)
+
+    asyncio.run(scenario())
