@@ -32,7 +32,10 @@ class Services:
         self._on_stop = on_stop
         self._upstreams = configuration.upstreams
         self._parser_sections = sections_by_name(configuration.parsers)
-        self._multiline_sections = sections_by_name(configuration.multiline_parsers)
+        self._multiline_sections = {
+            name.lower(): section
+            for name, section in sections_by_name(configuration.multiline_parsers).items()
+        }
         self._parsers: dict[str, Parser[Any]] = {}
         self._multiline: dict[str, Any] = {}
 
@@ -58,6 +61,7 @@ class Services:
         return found
 
     def multiline_parser(self, name: str) -> Any:
+        name = name.lower()
         found = self._multiline.get(name)
         if found is None:
             from tailrace.plugin.multiline import built_in, make_rules
@@ -66,7 +70,7 @@ class Services:
             if found is None:
                 section = self._section(self._multiline_sections, name, "multiline parser")
                 problems = Problems()
-                found = make_rules(section, problems)
+                found = make_rules(section, problems, self.parser)
                 if found is None:
                     raise ConfigError(
                         f"multiline parser '{name}' can't be used: {problems.found[0]}"

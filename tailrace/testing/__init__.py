@@ -197,6 +197,7 @@ DEFAULT_SERVICE: dict[str, Any] = {
     "grace": 5,
     "json.escape_unicode": True,
     "json.convert_nan_to_null": False,
+    "multiline_buffer_limit": 2 << 20,
 }
 
 

@@ -266,10 +266,46 @@ class Tail(Input[TailOptions]):
         return self._first_line_joiner() if options.multiline else None
 
     def _stream_joiner(self) -> Callable[[str], Joiner]:
+        # Here, since most inputs need none of it.
+        from tailrace.inputs.tail.streams import StreamJoiner, StreamRules
+        from tailrace.plugin.multiline import flush_ms_of
+
         names = [name for names in self.options.multiline_parser for name in names]
-        for name in names:
-            self.context.multiline_parser(name)
-        raise ConfigError("multiline.parser can't be used yet.")
+        parsers = [self.context.multiline_parser(name) for name in names]
+        for parser in parsers:
+            if parser.warning:
+                self._log.warn(parser.warning)
+        truncated = self.context.metrics.counter(
+            "fluentbit_input_multiline_truncated_total",
+            "Total number of truncated occurences for multilines",
+        )
+
+        def on_truncated() -> None:
+            truncated.inc()
+            self._log.warn("a joined event was cut at multiline_buffer_limit")
+
+        rules = StreamRules(
+            parsers,
+            self._keys,
+            flush_ms_of(parsers) * 1_000_000,
+            self.context.service("multiline_buffer_limit"),
+            on_truncated,
+            self._on_slow_rules(),
+        )
+        return lambda path: StreamJoiner(rules, path)
+
+    def _on_slow_rules(self) -> Callable[[str], None]:
+        told = False
+
+        def tell(names: str) -> None:
+            nonlocal told
+            if not told:
+                told = True
+                self._log.error(
+                    f"multiline.parser {names}: a rule takes too long for a line, which stays alone (told once)"
+                )
+
+        return tell
 
     def _docker_joiner(self) -> Callable[[str], Joiner]:
         from tailrace.inputs.tail.docker_mode import DockerJoiner, DockerRules
@@ -557,24 +593,26 @@ class Tail(Input[TailOptions]):
         """At the end of a file: give out what is held; if it is on its way out, read its rest and let go."""
         if file.closing and (rest := file.take_rest()) is not None:
             await self._emit_piece(file, rest, emit)
-        await self._emit_held(file, emit)
+        await self._emit_held(file, emit, all_of_it=file.closing)
         if file.closing:
             self._advise(file)
             follower.let_go(file)
 
-    async def _emit_held(self, file: File, emit: Emit) -> None:
-        chunk = self._flushed(file)
+    async def _emit_held(self, file: File, emit: Emit, all_of_it: bool = True) -> None:
+        chunk = self._flushed(file, all_of_it)
         if chunk is not None:
-            await self._emit(file, chunk, file.spot, emit)
+            await self._emit(file, chunk, file.held if file.is_holding else file.spot, emit)
 
-    def _flushed(self, file: File) -> Chunk | None:
-        """What the joiner of a file holds."""
+    def _flushed(self, file: File, all_of_it: bool = True) -> Chunk | None:
+        """What the joiner of a file holds, or of it what has waited long enough."""
         file.flush_now = False
-        self._holding.pop(file, None)
-        if file.joiner is None or file.joiner.held_from is None:
+        joiner = file.joiner
+        if joiner is None or joiner.held_from is None:
             return None
-        nbytes = max(1, file.spot[0] - file.joiner.held_from)
-        events = file.joiner.flush(self._clock.time_ns())
+        nbytes = max(1, file.spot[0] - joiner.held_from)
+        now_ns = self._clock.time_ns()
+        events = joiner.flush(now_ns) if all_of_it else joiner.flush_due(now_ns)
+        self._note_held(file)
         return chunk_of_events(file, events, nbytes)
 
 

@@ -158,3 +158,5 @@ class DockerJoiner:
         events = Events()
         self._end(events, now_ns)
         return events
+
+    flush_due = flush

@@ -125,3 +125,5 @@ class FirstLineJoiner:
         events = Events()
         self._end(events)
         return events
+
+    flush_due = flush

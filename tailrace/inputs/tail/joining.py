@@ -40,6 +40,9 @@ class Joiner(Protocol):
     def feed(self, lines: Sequence[str], starts: Sequence[int], now_ns: int) -> Events:
         """Take lines; the events that are complete now."""
 
+    def flush_due(self, now_ns: int) -> Events:
+        """What has waited long enough; at least all that is due."""
+
     def flush(self, now_ns: int) -> Events:
         """Everything that is held, as it is."""
 

@@ -1,0 +1,113 @@
+"""The multiline parsers that need no definition.
+
+docker and cri join the parts into which container runtimes split long lines, for each stream of a container
+([Docker's JSON driver](https://docs.docker.com/engine/logging/drivers/json-file/),
+[Kubernetes' CRI log format](https://github.com/kubernetes/design-proposals-archive/blob/main/node/kubelet-cri-logging.md)).
+java, go, python and ruby join the stack traces that those languages print.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from tailrace.config.errors import Place, Problems
+from tailrace.config.source import Entry, Section
+from tailrace.plugin.base import Parser
+from tailrace.plugin.multiline.rules import MultilineParser, RuleText, link
+
+BUILT_IN = ("docker", "cri", "java", "go", "python", "ruby")
+
+STACKS: dict[str, tuple[tuple[str, str, str], ...]] = {
+    # What threw, then frames, causes and suppressed exceptions; also those of .NET and V8.
+    "java": (
+        (
+            "start_state, nested",
+            r".(?:Error|Exception|Throwable|V8 errors stack trace)[:\n\r]",
+            "thrown",
+        ),
+        ("thrown", r"^[ \t]*nested exception is:[ \t]*", "nested"),
+        ("thrown", r"^[\n\r]*$", "thrown"),
+        ("thrown, frames", r"^[ \t]+(?:eval )?at ", "frames"),
+        ("thrown, frames", r"^[ \t]+--- End of inner exception stack trace ---$", "frames"),
+        (
+            "thrown, frames",
+            r"^--- End of stack trace from previous location where exception was thrown ---$",
+            "frames",
+        ),
+        ("thrown, frames", r"^[ \t]*(?:Suppressed|Caused by):", "thrown"),
+        ("thrown, frames", r"^[ \t]*... \d+ (?:common frames omitted|more)", "frames"),
+    ),
+    # The panic, a signal perhaps, then goroutines: their functions, each with its place.
+    "go": (
+        ("start_state", r"\bpanic: ", "panic"),
+        ("start_state", r"http: panic serving", "goroutine"),
+        ("panic, signal, function", r"^$", "goroutine"),
+        ("panic", r"^\[signal ", "signal"),
+        ("goroutine", r"^goroutine \d+ \[[^\]]+\]:$", "function"),
+        ("function", r"^created by |^(?:[^.:\s]+\.)*[^.():\s]+\(", "place"),
+        ("place", r"^\s", "function"),
+    ),
+    # Frames with their code up to the line that names the exception.
+    "python": (
+        ("start_state", r"^Traceback \(most recent call last\):$", "frames"),
+        ("frames", r"^[ \t]+File ", "code"),
+        ("code", r"[^ \t]", "frames"),
+        ("frames", r"^(?:[^.():\s]+\.)*[^.():\s]+:", "start_state"),
+    ),
+    # Where it was raised, then where that came from.
+    "ruby": (
+        ("start_state", r"^.+:\d+:in\s+.*", "raised"),
+        ("raised", r"^\s+from\s+.*:\d+:in\s+.*", "raised"),
+    ),
+}
+
+
+@cache
+def built_in(name: str) -> MultilineParser | None:
+    """The multiline parser of this name (in any letter case), or None."""
+    lower = name.lower()
+    if lower == "docker":
+        return MultilineParser(
+            "docker",
+            "endswith",
+            match_string="\n",
+            key_content="log",
+            key_group="stream",
+            parser=line_parser("format json", "time_format %Y-%m-%dT%H:%M:%S.%L"),
+        )
+    if lower == "cri":
+        return MultilineParser(
+            "cri",
+            "equal",
+            match_string="F",
+            key_content="log",
+            key_pattern="_p",
+            key_group="stream",
+            parser=line_parser(
+                "format regex",
+                r"regex ^(?<time>.+?) (?<stream>stderr|stdout) (?<_p>[FP]) (?<log>.*)$",
+                "skip_empty_values off",
+                "time_format %Y-%m-%dT%H:%M:%S.%L%z",
+            ),
+        )
+    if lower not in STACKS:
+        return None
+    texts = [
+        RuleText(tuple(state.strip() for state in states.split(",")), regex, following)
+        for states, regex, following in STACKS[lower]
+    ]
+    return MultilineParser(lower, "regex", link(texts))
+
+
+def line_parser(*lines: str) -> Parser[Any]:
+    """The parser of one line of a container's file; it keeps the time's text."""
+    from tailrace.plugin.parsing import make_parser
+
+    place = Place("built-in")
+    settings = ["name line", *lines, "time_key time", "time_keep on", "time_strict off"]
+    entries = [Entry(key, value, place) for key, value in (line.split(" ", 1) for line in settings)]
+    problems = Problems()
+    made = make_parser(Section("parser", place, entries), problems)
+    assert made is not None, problems.found
+    return made

@@ -1,0 +1,436 @@
+"""The state of one source of lines: what belongs to the message that may go on, for each parser and each group.
+
+Each line is offered to the parser that took the last one, then to the others in their order. What none of them takes ends all
+messages and stands alone. Messages whose lines come mixed (stdout and stderr of a container) are kept apart by `key_group`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tailrace.model import Body, Metadata
+from tailrace.model.regex import RegexTimeout, budget
+from tailrace.plugin.base import Parsed
+from tailrace.plugin.multiline.rules import MultilineParser, Rule
+
+NOT_TAKEN, TAKEN, COMPLETE = range(3)
+BATCH_SECONDS = 2.0
+LINE_SECONDS = 0.2
+MOST_GROUPS = 64
+"""Groups of one stream; when another one comes, the oldest is given out."""
+TRUNCATED = "multiline_truncated"
+"""The key in the metadata of an event that was cut at the limit."""
+
+
+class Joined:
+    """Events that are complete, as parallel lists; `metadata` is None if all is empty.
+
+    `origins` holds for each event what came with its first line (`feed_lines`), or a list of what
+    came with its bodies (`feed_bodies`).
+    """
+
+    __slots__ = ("bodies", "metadata", "origins", "times")
+
+    def __init__(self) -> None:
+        self.times: list[int] = []
+        self.bodies: list[Body] = []
+        self.metadata: list[Metadata] | None = None
+        self.origins: list[Any] = []
+
+    def add(self, time: int, body: Body, metadata: Metadata | None, origin: Any) -> None:
+        if metadata and self.metadata is None:
+            self.metadata = [{} for _ in self.bodies]
+        self.times.append(time)
+        self.bodies.append(body)
+        self.origins.append(origin)
+        if self.metadata is not None:
+            self.metadata.append(metadata or {})
+
+
+class Group:
+    """One message that may go on. `rule` is the last that matched; it stays when the message is given out."""
+
+    __slots__ = (
+        "body",
+        "is_open",
+        "metadata",
+        "origin",
+        "pieces",
+        "rule",
+        "size",
+        "time",
+        "touched_ns",
+        "truncated",
+    )
+
+    def __init__(self) -> None:
+        self.rule: Rule | None = None
+        self.is_open = False
+        self.pieces: list[str] = []
+        self.size = 0
+        self.body: Body | None = None
+        self.metadata: Metadata | None = None
+        self.time = 0
+        self.origin: Any = None
+        self.truncated = False
+        self.touched_ns = 0
+
+    def begin(self, body: Body | None, time: int, origin: Any) -> None:
+        self.is_open = True
+        self.body, self.time, self.origin = body, time, origin
+        self.pieces, self.size, self.metadata, self.truncated = [], 0, None, False
+
+    def end_line(self) -> None:
+        """What is there ends in a line feed, before more comes."""
+        if self.size and not self.pieces[-1].endswith("\n"):
+            self.pieces.append("\n")
+            self.size += 1
+
+    def append(self, content: str, size: int) -> None:
+        if size:
+            self.pieces.append(content)
+            self.size += size
+
+    def add_metadata(self, metadata: Metadata | None) -> None:
+        if metadata:
+            self.metadata = {**self.metadata, **metadata} if self.metadata else dict(metadata)
+
+
+class Unit:
+    """One parser in one stream, with its messages by group."""
+
+    __slots__ = ("_parsed", "_parsed_of", "group", "groups", "key", "kind", "parser", "starts")
+
+    def __init__(self, parser: MultilineParser, key_content: str) -> None:
+        self.parser = parser
+        self.kind = parser.kind
+        self.key = key_content or parser.key_content
+        self.starts = tuple(rule for rule in parser.rules if rule.is_start)
+        self.group = Group()
+        """The only one, unless `key_group` tells more apart."""
+        self.groups: dict[str, Group] = {"": self.group}
+        self._parsed_of: Sequence[str] | None = None
+        self._parsed = Parsed([], [])
+
+    def parsed(self, lines: Sequence[str]) -> Parsed:
+        """What the inner parser makes of a batch of lines, all at once."""
+        if self._parsed_of is not lines:
+            assert self.parser.parser is not None
+            self._parsed, self._parsed_of = self.parser.parser.parse(lines), lines
+        return self._parsed
+
+    def forget_parsed(self) -> None:
+        self._parsed_of, self._parsed = None, Parsed([], [])
+
+    def give_out(self, group: Group, out: Joined) -> None:
+        """The message of a group as it is; nothing if it holds none, or an empty line alone."""
+        if not group.is_open:
+            return
+        group.is_open = False
+        key = self.key
+        if not key:
+            group.end_line()
+        body = group.body
+        if body is None:
+            if not group.size:
+                return
+            body = {key or "log": "".join(group.pieces)}
+        elif group.size and key in body:
+            body[key] = "".join(group.pieces)
+        group.body, group.pieces = None, []
+        metadata = group.metadata
+        if group.truncated:
+            metadata = {**(metadata or {}), TRUNCATED: True}
+        out.add(group.time, body, metadata, group.origin)
+
+
+class Stream:
+    """Joins the lines, or the bodies, of one source.
+
+    `key_content` takes the place of the parsers' own. `limit` is how many bytes an event's text may have, 0: no limit;
+    `on_truncated` is called for each that was cut, `on_slow` once when a rule takes too long for a line.
+    """
+
+    def __init__(
+        self,
+        parsers: Sequence[MultilineParser],
+        *,
+        key_content: str = "",
+        limit: int = 0,
+        on_truncated: Callable[[], None] = lambda: None,
+        on_slow: Callable[[str], None] = lambda name: None,
+    ) -> None:
+        self._units = [Unit(parser, key_content) for parser in parsers]
+        self._order = self._units
+        self._limit = limit
+        self._on_truncated = on_truncated
+        self._on_slow = on_slow
+        self._now_ns = 0
+        self._at = 0
+
+    # Taking
+
+    def feed_lines(
+        self, lines: Sequence[str], origins: Sequence[Any], now_ns: int, out: Joined
+    ) -> None:
+        """Take lines, without line ends; what is complete goes to `out`. An event's origin is that of its first line."""
+        self._now_ns = now_ns
+        self._run(
+            len(lines),
+            lambda at: self._take_line(lines, at, origins[at], out),
+            lambda at: self._lone_line(lines[at], origins[at], out),
+        )
+        for unit in self._units:
+            unit.forget_parsed()
+
+    def feed_bodies(
+        self,
+        bodies: Sequence[Body],
+        times: Sequence[int],
+        metadata: Sequence[Metadata] | None,
+        origin: Any,
+        now_ns: int,
+        out: Joined,
+    ) -> None:
+        """Take bodies, which are changed; an event's origin is a list of those of its bodies, each once."""
+        self._now_ns = now_ns
+
+        def take(at: int) -> None:
+            self._take_body(bodies[at], times[at], metadata[at] if metadata else None, origin, out)
+
+        def leave(at: int) -> None:
+            self._lone_body(bodies[at], times[at], metadata[at] if metadata else None, origin, out)
+
+        self._run(len(bodies), take, leave)
+
+    def _run(self, count: int, take: Callable[[int], None], leave: Callable[[int], None]) -> None:
+        """Take all; what a rule takes too long for is left alone."""
+        self._at = 0
+        try:
+            with budget(BATCH_SECONDS):
+                for self._at in range(count):
+                    take(self._at)
+            return
+        except RegexTimeout:
+            self._on_slow(", ".join(unit.parser.name for unit in self._units))
+        leave(self._at)
+        for at in range(self._at + 1, count):
+            try:
+                with budget(LINE_SECONDS):
+                    take(at)
+            except RegexTimeout:
+                leave(at)
+
+    def _take_line(self, lines: Sequence[str], at: int, origin: Any, out: Joined) -> None:
+        line = lines[at]
+        for unit in self._order:
+            group = unit.group
+            if unit.parser.parser is None:
+                state = self._package(unit, group, None, line, line, self._now_ns, origin, out)
+            else:
+                parsed = unit.parsed(lines)
+                body = parsed.bodies[at]
+                fields = None if body is None else self._fields(unit, body, out)
+                if body is None or fields is None:
+                    continue
+                group, content, pattern = fields
+                time = parsed.times[at] or self._now_ns
+                state = self._package(unit, group, body, content, pattern, time, origin, out)
+            if state:
+                if state == COMPLETE:
+                    unit.give_out(group, out)
+                self._prefer(unit)
+                return
+        self._lone_line(line, origin, out)
+
+    def _take_body(
+        self, body: Body, time: int, metadata: Metadata | None, origin: Any, out: Joined
+    ) -> None:
+        for unit in self._order:
+            record, found = self._inner(unit, body, time)
+            fields = None if record is None else self._fields(unit, record, out)
+            if record is None or fields is None:
+                continue
+            group, content, pattern = fields
+            state = self._package(unit, group, record, content, pattern, found, [origin], out)
+            if state:
+                group.add_metadata(metadata)
+                if group.origin[-1] is not origin:
+                    group.origin.append(origin)
+                if state == COMPLETE:
+                    unit.give_out(group, out)
+                self._prefer(unit)
+                return
+        self._lone_body(body, time, metadata, origin, out)
+
+    def _inner(self, unit: Unit, body: Body, time: int) -> tuple[Body | None, int]:
+        """What the inner parser makes of a body's content, or the body itself."""
+        parser = unit.parser.parser
+        if parser is None or unit.key not in body:
+            return body, time
+        content = body[unit.key]
+        if type(content) is not str:
+            return None, time
+        parsed = parser.parse([content])
+        return parsed.bodies[0], parsed.times[0] or time
+
+    def _prefer(self, unit: Unit) -> None:
+        """The next line is offered to this parser first."""
+        if self._order[0] is not unit:
+            self._order = [unit, *(each for each in self._units if each is not unit)]
+
+    def _fields(self, unit: Unit, body: Body, out: Joined) -> tuple[Group, str, str] | None:
+        """The group of a body, the text to be joined, and the text that tells; None if it has none."""
+        content = body.get(unit.key) if unit.key else None
+        if type(content) is not str:
+            return None
+        parser, group, pattern = unit.parser, unit.group, content
+        if parser.key_pattern:
+            found = body.get(parser.key_pattern)
+            pattern = found if type(found) is str else content
+        if parser.key_group:
+            name = body.get(parser.key_group)
+            if type(name) is str:
+                group = unit.groups.get(name) or self._new_group(unit, name, out)
+        return group, content, pattern
+
+    def _new_group(self, unit: Unit, name: str, out: Joined) -> Group:
+        groups = unit.groups
+        if len(groups) > MOST_GROUPS:
+            oldest = next(key for key in groups if key)
+            unit.give_out(groups.pop(oldest), out)
+        group = groups[name] = Group()
+        return group
+
+    # Joining
+
+    def _package(
+        self,
+        unit: Unit,
+        group: Group,
+        body: Body | None,
+        content: str,
+        pattern: str,
+        time: int,
+        origin: Any,
+        out: Joined,
+    ) -> int:
+        """Put a text to its message: `NOT_TAKEN`, `TAKEN`, or `COMPLETE` if the message is to be given out now."""
+        if unit.kind == "regex":
+            return self._by_rules(unit, group, body, content, time, origin, out)
+        parser = unit.parser
+        if unit.kind == "endswith":
+            done = pattern.endswith(parser.match_string)
+        else:
+            done = pattern == parser.match_string
+        size = size_of(content)
+        if group.is_open and self._limit and group.size + size > self._limit:
+            # What a runtime split has no length of its own: it is given out in parts.
+            self._cut(group)
+            unit.give_out(group, out)
+        if not group.is_open:
+            group.begin(body, time, origin)
+        if not unit.key:
+            group.end_line()
+        group.append(content, size)
+        group.touched_ns = self._now_ns
+        return COMPLETE if done is not parser.negate else TAKEN
+
+    def _by_rules(
+        self,
+        unit: Unit,
+        group: Group,
+        body: Body | None,
+        content: str,
+        time: int,
+        origin: Any,
+        out: Joined,
+    ) -> int:
+        one_line = "\n" not in content
+        found = first_match(group.rule.nexts, content, one_line) if group.rule is not None else None
+        if found is None:
+            found = first_match(unit.starts, content, one_line)
+            if found is None:
+                return NOT_TAKEN
+            unit.give_out(group, out)
+            group.begin(body, time, origin)
+        elif group.is_open:
+            group.end_line()
+            content = content or "\n"
+        else:
+            group.begin(body, time, origin)
+            content = content or "\n"
+        group.rule = found
+        group.touched_ns = self._now_ns
+        size = size_of(content)
+        if self._limit and group.size + size > self._limit:
+            content = cut(content, self._limit - group.size)
+            group.append(content, size_of(content))
+            self._cut(group)
+            group.rule = None
+            return COMPLETE
+        group.append(content, size)
+        return COMPLETE if found.may_end and group.size else TAKEN
+
+    def _cut(self, group: Group) -> None:
+        group.truncated = True
+        self._on_truncated()
+
+    def _lone_line(self, line: str, origin: Any, out: Joined) -> None:
+        """A line that no parser takes ends all messages. An empty one alone gives no event."""
+        self.flush(out)
+        unit = self._units[0]
+        group = Group()
+        group.begin(None, self._now_ns, origin)
+        size = size_of(line)
+        if self._limit and size > self._limit:
+            line = cut(line, self._limit)
+            self._cut(group)
+        group.append(line, size)
+        unit.give_out(group, out)
+
+    def _lone_body(
+        self, body: Body, time: int, metadata: Metadata | None, origin: Any, out: Joined
+    ) -> None:
+        self.flush(out)
+        out.add(time, body, metadata, [origin])
+
+    # Giving out
+
+    def flush(self, out: Joined) -> None:
+        """Everything that is held, as it is."""
+        for unit in self._units:
+            for group in unit.groups.values():
+                unit.give_out(group, out)
+
+    def flush_due(self, before_ns: int, out: Joined) -> None:
+        """What had its last line at or before a moment (nanoseconds since the epoch)."""
+        for unit in self._units:
+            for group in unit.groups.values():
+                if group.is_open and group.touched_ns <= before_ns:
+                    unit.give_out(group, out)
+
+    def held(self) -> list[Group]:
+        """The messages that may go on."""
+        return [group for unit in self._units for group in unit.groups.values() if group.is_open]
+
+
+def first_match(rules: Sequence[Rule], text: str, one_line: bool) -> Rule | None:
+    for rule in rules:
+        if (rule.search_line if one_line else rule.search)(text) is not None:
+            return rule
+    return None
+
+
+def size_of(text: str) -> int:
+    """Bytes of a text in UTF-8."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogateescape"))
+
+
+def cut(text: str, size: int) -> str:
+    """At most `size` bytes of a text, whole characters."""
+    data = text.encode("utf-8", "surrogateescape")
+    while 0 < size < len(data) and data[size] & 0xC0 == 0x80:
+        size -= 1
+    return data[:size].decode("utf-8", "surrogateescape")
