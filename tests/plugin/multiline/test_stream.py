@@ -307,7 +307,10 @@ def test_no_line_is_lost_or_comes_twice(lines, names):
 BODIES = st.lists(
     st.dictionaries(
         st.sampled_from(["log", "stream", "_p", "time"]),
-        st.none() | st.integers() | st.text("ab\n", max_size=5) | st.sampled_from(["P", "F", "x\n"]),
+        st.none()
+        | st.integers()
+        | st.text("ab\n", max_size=5)
+        | st.sampled_from(["P", "F", "x\n"]),
     ),
     max_size=20,
 )
