@@ -61,6 +61,7 @@ class EngineContext:
         self.clock = SystemClock()
         self.metrics = InstanceMetrics(services.metrics, name)
         self.config_dir: Path = services.config_dir
+        self.variables = services.variables
         self._services = services
         self._timers: list[Any] = []
         self._pending: list[PendingTimer] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ class Services:
         self.options = options
         self.metrics = metrics
         self.config_dir = config_dir
+        self.variables: Mapping[str, str] = configuration.env
         self.running = False
         self._on_stop = on_stop
         self._upstreams = configuration.upstreams

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -49,6 +49,8 @@ class Context(Protocol):
     metrics: Metrics
     config_dir: Path
     """The folder of the configuration file; relative paths of plugins' own files start in it."""
+    variables: Mapping[str, str]
+    """What the configuration itself sets with `@SET` and `env`."""
 
     def emit(self, chunk: Chunk) -> None:
         """From a filter or a timer: put a chunk into the pipeline anew, through all filters.

@@ -114,6 +114,7 @@ class FakeContext:
         config_dir: Path | str = ".",
         service: dict[str, Any] | None = None,
         upstreams: dict[str, list[Section]] | None = None,
+        variables: dict[str, str] | None = None,
     ) -> None:
         self.name = name
         self.sink = ListSink()
@@ -121,6 +122,7 @@ class FakeContext:
         self.clock = FakeClock()
         self.metrics = FakeMetrics()
         self.config_dir = Path(config_dir)
+        self.variables = variables or {}
         self.parsers = parsers or {}
         self.multiline_parsers = multiline_parsers or {}
         self.upstreams = upstreams or {}

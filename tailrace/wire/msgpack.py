@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgpack
+import msgspec
 
 from tailrace.model.chunk import LOGS, Body, Chunk, Metadata
 
@@ -256,3 +257,26 @@ def count_events(data: bytes) -> int:
             raise MsgpackError(str(error), position) from error
         count += 1
     return count
+
+
+def pack(value: Any) -> bytes:
+    """One value of the kinds that bodies hold; `MsgpackError` when it is nested too deeply."""
+    try:
+        return msgspec.msgpack.encode(value)
+    except (ValueError, OverflowError, TypeError, RecursionError):
+        pass  # surrogate escapes, integers beyond 64 bit
+    try:
+        packed: bytes = msgpack.packb(value, default=_plain, unicode_errors="surrogateescape")
+    except (ValueError, RecursionError) as error:
+        raise MsgpackError(f"a value can't be written: {error}") from error
+    return packed
+
+
+def unpack(data: bytes) -> Any:
+    """The one value that our own code wrote; text that is no UTF-8 comes as surrogate escapes."""
+    try:
+        return msgspec.msgpack.decode(data)
+    except (msgspec.DecodeError, ValueError):
+        return msgpack.unpackb(
+            data, strict_map_key=False, unicode_errors="surrogateescape", raw=False
+        )

@@ -1,0 +1,146 @@
+"""A script in a LuaJIT of its own: loading it, and calling its function for a batch."""
+
+from __future__ import annotations
+
+import socket
+from array import array
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tailrace.config import ConfigError
+from tailrace.model import Body, Metadata
+from tailrace.plugin import Context
+from tailrace.wire.msgpack import pack, unpack
+
+if TYPE_CHECKING:
+    from tailrace.filters.lua import LuaOptions
+
+BATCH = Path(__file__).with_name("batch.lua")
+MOST_TIME, LEAST_TIME = (1 << 63) - 1, -(1 << 63)
+
+# Load a script and say how many parameters the function takes. Scripts have all of Lua but two things: `python`, which is
+# lupa's way out, and `os.exit`, which would end the agent.
+PREPARE = b"""
+local settings = ...
+python = nil
+os.exit = function() error("os.exit can't be called in a filter", 2) end
+FLB_ENV = {}
+if settings.enable_flb_null then
+  flb_null = newproxy()
+  settings.null = flb_null
+end
+if settings.time_limit > 0 then
+  jit.off()
+  local clock, limit, deadline = os.clock, settings.time_limit, 0
+  settings.guard = function() deadline = clock() + limit end
+  settings.guard()
+  debug.sethook(function()
+    if clock() > deadline then error("the call took longer than time_limit", 2) end
+  end, "", 10000)
+end
+package.path = package.path .. settings.path
+return function(text, name)
+  local load_text, message = loadstring(text, name)
+  if load_text == nil then return message end
+  local ok, failure = pcall(load_text)
+  if not ok then return tostring(failure) end
+  local called = _G[settings.call]
+  if type(called) ~= "function" then return nil end
+  settings.parameters = debug.getinfo(called, "u").nparams
+  return settings.parameters
+end
+"""
+
+
+class Script:
+    """A script and the LuaJIT it runs in. Raises `ConfigError` when it can't be read, loaded or called."""
+
+    def __init__(self, options: LuaOptions, context: Context) -> None:
+        if not options.call:
+            raise ConfigError("call is missing.", "Name the function: call NAME.")
+        text, name, folder = read_script(options, context)
+        try:
+            from lupa import luajit21
+        except ImportError as error:
+            raise ConfigError(
+                "Lua scripts need the package lupa.", "Install it: pip install tailrace[lua]"
+            ) from error
+        self.runtime: Any = luajit21.LuaRuntime(
+            encoding=None,
+            register_eval=False,
+            register_builtins=False,
+            unpack_returned_tuples=True,
+        )
+        table = self.runtime.table_from
+        settings = table(
+            {
+                b"call": options.call.encode(),
+                b"compat": options.compat,
+                b"enable_flb_null": options.enable_flb_null,
+                b"time_as_table": options.time_as_table,
+                b"time_limit": options.time_limit,
+                b"int_keys": table(dict.fromkeys(map(str.encode, options.type_int_key), True)),
+                b"list_keys": table(dict.fromkeys(map(str.encode, options.type_array_key), True)),
+                b"path": f";{folder}/?.lua".encode(errors="surrogateescape"),
+            }
+        )
+        load = self.runtime.execute(PREPARE, settings)
+        variables = self.runtime.globals()[b"FLB_ENV"]
+        for key, value in {"HOSTNAME": socket.gethostname(), **context.variables}.items():
+            variables[key.encode()] = value.encode(errors="surrogateescape")
+        # The module comes first, so that it has Lua's own functions whatever the script does to them.
+        batch = self.runtime.compile(BATCH.read_bytes(), name=b"@batch.lua")
+        parameters = load(text, name)
+        if isinstance(parameters, bytes):
+            raise ConfigError(
+                f"the Lua script does not load: {parameters.decode(errors='replace')}"
+            )
+        if parameters is None:
+            raise ConfigError(
+                f"the Lua script defines no function '{options.call}'.",
+                "Correct call, or define the function in the script (not as a local one).",
+            )
+        self.call: Any = batch(settings)
+
+    def run(
+        self,
+        bodies: list[Body],
+        metadata: list[Metadata] | None,
+        times: Sequence[int],
+        tag: str,
+    ) -> list[Any]:
+        """One element for each record, as `batch.lua` says; `MsgpackError` if a record can't be written."""
+        records = pack(bodies)
+        meta_at = -1
+        if metadata is not None:
+            meta_at = len(records)
+            records += pack(metadata)
+        try:
+            stamps = array("q", times)
+        except OverflowError:  # beyond the year 2262: only the script sees another time
+            stamps = array("q", [min(max(time, LEAST_TIME), MOST_TIME) for time in times])
+        answer: bytes = self.call(
+            records, len(bodies), stamps.tobytes(), tag.encode(errors="surrogateescape"), meta_at
+        )
+        result: list[Any] = unpack(answer)
+        return result
+
+
+def read_script(options: LuaOptions, context: Context) -> tuple[bytes, bytes, Path]:
+    """The text of the script, its name in messages, and the folder where `require` looks last."""
+    if options.code:
+        return options.code.encode(errors="surrogateescape"), b"=code", context.config_dir
+    if not options.script:
+        raise ConfigError("there is no script.", "Add script FILE, or code with the script itself.")
+    path = Path(options.script)
+    for candidate in (path, context.config_dir / path):
+        if candidate.exists():
+            try:
+                text = candidate.read_bytes()
+            except OSError as error:
+                raise ConfigError(
+                    f"script {str(path)!r} can't be read: {error.strerror}."
+                ) from error
+            return text, b"@" + str(candidate).encode(errors="surrogateescape"), candidate.parent
+    raise ConfigError(f"there is no script {str(path)!r}.", "Give the path of a file.")
