@@ -183,3 +183,54 @@ class ListenOptions(Options):
 
     net_tcp_keepalive_probes: int = option(-1, name="net.tcp_keepalive_probes")
     """Unanswered probes before the connection is given up; -1: the system's."""
+
+    net_dns_mode: str = option("", name="net.dns.mode", reader=one_of("", "udp", "tcp"))
+    """Accepted for compatibility: a listener looks up no names."""
+
+    net_dns_resolver: str = option(
+        "", name="net.dns.resolver", reader=one_of("", "async", "legacy")
+    )
+    """Accepted for compatibility: a listener looks up no names."""
+
+    net_dns_prefer_ipv4: bool = option(False, name="net.dns.prefer_ipv4")
+    """Accepted for compatibility: a listener looks up no names."""
+
+    net_dns_prefer_ipv6: bool = option(False, name="net.dns.prefer_ipv6")
+    """Accepted for compatibility: a listener looks up no names."""
+
+    net_keepalive_idle_timeout: Seconds = option(30.0, name="net.keepalive_idle_timeout")
+    """Accepted for compatibility: it is about connections to a server; see `net.io_timeout`."""
+
+    net_keepalive_max_recycle: int = option(2000, name="net.keepalive_max_recycle")
+    """Accepted for compatibility: a listener connects to nowhere."""
+
+    net_max_worker_connections: int = option(0, name="net.max_worker_connections")
+    """Most connections of clients at once; 0: without limit. The next one is closed at once."""
+
+    net_connect_timeout: Seconds = option(10.0, name="net.connect_timeout")
+    """Accepted for compatibility: a listener connects to nowhere; see `net.accept_timeout`."""
+
+    net_connect_timeout_log_error: bool = option(True, name="net.connect_timeout_log_error")
+    """Accepted for compatibility: a listener connects to nowhere."""
+
+    net_source_address: str = option("", name="net.source_address")
+    """Accepted for compatibility: a listener connects to nowhere; see `listen`."""
+
+    net_proxy_env_ignore: bool = option(False, name="net.proxy_env_ignore")
+    """Accepted for compatibility: a listener connects to nowhere."""
+
+
+class ServerTLSOptions(TLSOptions):
+    """`tls` and `tls.*` of a server, with those that are accepted for compatibility."""
+
+    tls_proxy_ca_file: str = option("", name="tls.proxy.ca_file")
+    """Accepted for compatibility: a listener uses no proxy."""
+
+    tls_proxy_ca_path: str = option("", name="tls.proxy.ca_path")
+    """Accepted for compatibility: a listener uses no proxy."""
+
+    tls_proxy_verify: bool = option(True, name="tls.proxy.verify")
+    """Accepted for compatibility: a listener uses no proxy."""
+
+    tls_proxy_verify_hostname: bool = option(True, name="tls.proxy.verify_hostname")
+    """Accepted for compatibility: a listener uses no proxy."""

@@ -8,18 +8,17 @@
     await server.close(grace_seconds=5)
 
 HTTP/2 is spoken with clients that begin with its preface (prior knowledge) or agree on it by ALPN; give the TLS
-context the protocols of `ALPN`. Limits are `HttpLimits`.
+context (in `AcceptSettings`) the protocols of `ALPN`. Limits are `HttpLimits`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
-import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from tailrace.net.acceptor import MOST_LOOK_SECONDS, Acceptor, AcceptSettings
 from tailrace.net.http_server.http1 import Http1
 from tailrace.net.http_server.messages import (
     Handler,
@@ -34,7 +33,6 @@ from tailrace.plugin.log import Log
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 ALPN = ("h2", "http/1.1")
 """Protocols to offer when HTTP/2 is on (`net.tls.server_tls`)."""
-LOOK_SECONDS = 1.0
 
 
 class FirstBytes(asyncio.Protocol):
@@ -49,11 +47,6 @@ class FirstBytes(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
         server = self.server
-        if server.closing or 0 < server.limits.connections <= len(server.connections):
-            server.turned_away += 1
-            transport.close()
-            return
-        server.connections.add(self)
         tls = transport.get_extra_info("ssl_object")
         chosen = tls.selected_alpn_protocol() if tls is not None else None
         if chosen == "h2" and server.limits.http2:
@@ -89,57 +82,18 @@ class FirstBytes(asyncio.Protocol):
         self.transport.close()
 
 
-class HttpServer:
-    """A server that listens; made by `serve_http`. `turned_away` counts connections over the limit."""
+class HttpServer(Acceptor):
+    """A server that listens; made by `serve_http`."""
 
-    def __init__(self, handler: Handler, limits: HttpLimits, log: Log) -> None:
+    def __init__(
+        self, handler: Handler, limits: HttpLimits, log: Log, settings: AcceptSettings
+    ) -> None:
+        times = [limits.idle_seconds, limits.request_seconds]
+        shortest = min((each for each in times if each > 0), default=MOST_LOOK_SECONDS)
+        super().__init__(lambda: FirstBytes(self), log, settings, shortest / 4)
         self.handler = handler
         self.limits = limits
-        self.log = log
         self.held = Held(limits.held_bytes)
-        self.connections: set[Any] = set()
-        self.turned_away = 0
-        self.closing = False
-        self.now = time.monotonic
-        self._servers: list[asyncio.Server] = []
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._look: asyncio.TimerHandle | None = None
-
-    @property
-    def ports(self) -> list[int]:
-        """The ports that it listens on."""
-        return [each.getsockname()[1] for server in self._servers for each in server.sockets]
-
-    async def open(
-        self,
-        sockets: Sequence[socket.socket],
-        tls: ssl.SSLContext | None,
-        handshake_seconds: float,
-    ) -> None:
-        loop = asyncio.get_running_loop()
-        for each in sockets:
-            self._servers.append(
-                await loop.create_server(
-                    lambda: FirstBytes(self),
-                    sock=each,
-                    ssl=tls,
-                    ssl_handshake_timeout=handshake_seconds if tls else None,
-                )
-            )
-        self._look = loop.call_later(self._look_seconds, self._look_around)
-
-    @property
-    def _look_seconds(self) -> float:
-        times = [self.limits.idle_seconds, self.limits.request_seconds]
-        shortest = min((each for each in times if each > 0), default=LOOK_SECONDS)
-        return min(LOOK_SECONDS, max(shortest / 4, 0.02))
-
-    def _look_around(self) -> None:
-        """One timer for all connections, however many there are."""
-        now = self.now()
-        for connection in list(self.connections):
-            connection.look(now)
-        self._look = asyncio.get_running_loop().call_later(self._look_seconds, self._look_around)
 
     def http2(self) -> Any:
         from tailrace.net.http_server.http2 import Http2  # h2 takes 30 ms, so when first spoken
@@ -159,42 +113,6 @@ class HttpServer:
         """What is answered while `held_bytes` is reached."""
         return Response(503, b"error: too much is waiting\n", (("Retry-After", "1"),))
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        return task
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.log.error(f"a connection failed: {type(error).__name__}: {error}")
-
-    def later(self, seconds: float, call: Callable[[], None]) -> None:
-        asyncio.get_running_loop().call_later(seconds, call)
-
-    def forget(self, connection: Any) -> None:
-        self.connections.discard(connection)
-
-    async def close(self, grace_seconds: float = 0.0) -> None:
-        """Listen no more; requests under way have `grace_seconds` to be answered, then they are cut."""
-        self.closing = True
-        for server in self._servers:
-            server.close()
-        if self._look is not None:
-            self._look.cancel()
-        for connection in list(self.connections):
-            connection.shut()
-        if self._tasks and grace_seconds > 0:
-            await asyncio.wait(set(self._tasks), timeout=grace_seconds)
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for connection in list(self.connections):
-            connection.transport.close()
-        await asyncio.sleep(0)
-
 
 async def serve_http(
     handler: Handler,
@@ -202,13 +120,21 @@ async def serve_http(
     *,
     log: Log,
     limits: HttpLimits | None = None,
-    tls: ssl.SSLContext | None = None,
-    handshake_seconds: float = 10.0,
+    settings: AcceptSettings | None = None,
 ) -> HttpServer:
     """Listen on sockets (`net.listener.listening_socket`); the server owns and closes them."""
-    server = HttpServer(handler, limits or HttpLimits(), log)
-    await server.open(sockets, tls, handshake_seconds)
+    server = HttpServer(handler, limits or HttpLimits(), log, settings or AcceptSettings())
+    await server.open(sockets)
     return server
 
 
-__all__ = ["ALPN", "Handler", "HttpLimits", "HttpServer", "Request", "Response", "serve_http"]
+__all__ = [
+    "ALPN",
+    "AcceptSettings",
+    "Handler",
+    "HttpLimits",
+    "HttpServer",
+    "Request",
+    "Response",
+    "serve_http",
+]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import httptools
 
+from tailrace.net.acceptor import peer_of
 from tailrace.net.http_server.messages import REASONS, Request, Response, plain
 
 if TYPE_CHECKING:
@@ -226,7 +227,7 @@ class Http1(asyncio.Protocol):
         self.waiting_given_back()
         if self.transport.can_write_eof():
             self.transport.write_eof()
-            self.server.later(LINGER_SECONDS, self.transport.close)
+            asyncio.get_running_loop().call_later(LINGER_SECONDS, self.transport.close)
         else:
             self.transport.close()
 
@@ -251,9 +252,3 @@ class Http1(asyncio.Protocol):
         """The server closes: now, or after the answers under way."""
         if not self.answering and not self.waiting:
             self.transport.close()
-
-
-def peer_of(transport: Any) -> str:
-    """The client's address without its port."""
-    name = transport.get_extra_info("peername")
-    return str(name[0]) if isinstance(name, tuple) and name else ""

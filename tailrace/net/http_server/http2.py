@@ -17,7 +17,7 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
-from tailrace.net.http_server.http1 import peer_of
+from tailrace.net.acceptor import peer_of
 from tailrace.net.http_server.messages import Request, Response, plain
 
 if TYPE_CHECKING:

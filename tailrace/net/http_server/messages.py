@@ -84,9 +84,6 @@ class HttpLimits:
     head_bytes: int = 32_768
     """Largest request line with all headers; more is answered with 431."""
 
-    connections: int = 0
-    """Most connections at once, 0: any number; the next one is closed at once."""
-
     held_bytes: int = 256_000_000
     """Most bytes of bodies that are being received or answered, over all connections; more is answered with 503."""
 

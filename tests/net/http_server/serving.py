@@ -15,14 +15,14 @@ async def echo(request):
 
 
 @contextlib.asynccontextmanager
-async def serving(handler=echo, limits=None, tls=None, context=None):
+async def serving(handler=echo, limits=None, settings=None, context=None):
     context = context or FakeContext()
     server = await serve_http(
         handler,
         [listening_socket("127.0.0.1", 0)],
         log=context.log,
         limits=limits or HttpLimits(),
-        tls=tls,
+        settings=settings,
     )
     try:
         yield server

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tailrace.net.http_server import HttpLimits, Response
+from tailrace.net.http_server import AcceptSettings, HttpLimits, Response
 from tailrace.testing import FakeContext
 from tests.net.http_server.serving import bodies_of, serving, talk
 
@@ -103,7 +103,7 @@ def test_a_request_that_comes_too_slowly_is_answered_with_408():
 
 def test_connections_over_the_limit_are_closed():
     async def scenario():
-        async with serving(limits=HttpLimits(connections=1)) as server:
+        async with serving(settings=AcceptSettings(connections=1)) as server:
             first = await asyncio.open_connection("127.0.0.1", server.ports[0])
             first[1].write(GET)
             assert await first[0].readuntil(b"|")

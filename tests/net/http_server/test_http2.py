@@ -11,7 +11,7 @@ import h2.events
 import pytest
 import trustme
 
-from tailrace.net.http_server import ALPN, HttpLimits, Response
+from tailrace.net.http_server import ALPN, AcceptSettings, HttpLimits, Response
 from tests.net.http_server.serving import serving
 
 
@@ -181,7 +181,7 @@ def contexts():
 
 def test_the_protocol_is_agreed_on_within_tls(contexts):
     async def scenario():
-        async with serving(tls=contexts[0]) as server:
+        async with serving(settings=AcceptSettings(tls=contexts[0])) as server:
             contexts[1].set_alpn_protocols(["h2"])
             async with client(server, contexts[1]) as http:
                 [second] = await http.hear(http.request("POST", "/", b"a"))

@@ -1,0 +1,92 @@
+"""Taking in connections."""
+
+import asyncio
+import socket
+
+from tailrace.net.acceptor import Acceptor, AcceptSettings, set_keepalive
+from tailrace.net.listener import listening_socket, unix_socket
+from tailrace.testing import FakeContext
+
+
+class Greeter(asyncio.Protocol):
+    """Says hello, then nothing."""
+
+    def __init__(self, acceptor):
+        self.acceptor = acceptor
+
+    def connection_made(self, transport):
+        self.transport = transport
+        transport.write(b"hello")
+
+    def connection_lost(self, error):
+        self.acceptor.forget(self)
+
+    def look(self, now):
+        self.transport.write(b"!")
+
+    def shut(self):
+        self.transport.close()
+
+
+async def opened(made, settings=None):
+    acceptor = Acceptor(
+        lambda: Greeter(acceptor), FakeContext().log, settings or AcceptSettings(), 0.02
+    )
+    await acceptor.open([made])
+    return acceptor
+
+
+def test_connections_over_the_limit_are_closed_and_counted():
+    async def scenario():
+        acceptor = await opened(listening_socket("127.0.0.1", 0), AcceptSettings(connections=1))
+        first, one = await asyncio.open_connection("127.0.0.1", acceptor.ports[0])
+        assert await first.readexactly(5) == b"hello"
+        second, two = await asyncio.open_connection("127.0.0.1", acceptor.ports[0])
+        assert await second.read() == b""
+        one.close()
+        await one.wait_closed()
+        two.close()
+        while acceptor.connections:
+            await asyncio.sleep(0.001)
+        third, three = await asyncio.open_connection("127.0.0.1", acceptor.ports[0])
+        assert await third.readexactly(5) == b"hello"
+        await acceptor.close()
+        three.close()
+        return acceptor.turned_away
+
+    assert asyncio.run(scenario()) == 1
+
+
+def test_closing_closes_all_connections_and_is_safe_twice(tmp_path):
+    async def scenario():
+        path = str(tmp_path / "x.sock")
+        acceptor = await opened(unix_socket(path, socket.SOCK_STREAM))
+        reader, writer = await asyncio.open_unix_connection(path)
+        assert await reader.readexactly(5) == b"hello"
+        await acceptor.close()
+        await acceptor.close()
+        assert (await reader.read()).strip(b"!") == b""
+        writer.close()
+        return acceptor.ports, acceptor.connections
+
+    assert asyncio.run(scenario()) == ([], set())
+
+
+def test_each_connection_is_looked_at_again_and_again():
+    async def scenario():
+        acceptor = await opened(listening_socket("127.0.0.1", 0))
+        reader, writer = await asyncio.open_connection("127.0.0.1", acceptor.ports[0])
+        text = await reader.readexactly(7)
+        writer.close()
+        await acceptor.close()
+        return text
+
+    assert asyncio.run(scenario()) == b"hello!!"
+
+
+def test_keepalive_is_set_as_asked():
+    with socket.socket() as made:
+        set_keepalive(made, (7, -1, 3))
+        assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert made.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 7
+        assert made.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 3
