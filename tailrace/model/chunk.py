@@ -3,7 +3,8 @@
 A chunk is a struct of arrays, decoded only when somebody looks. It may hold
 
 - **bodies**: `list[dict]`, the decoded form and from then on the truth;
-- **lines**: raw lines under one key, as tail reads them without a parser;
+- **lines**: raw lines under one key, as tail reads them without a parser; as a **block** they are still the bytes of
+  the file, which some outputs print without ever splitting them;
 - **packed**: MessagePack events, as forward receives them.
 
 `len()`, routing, counting and some outputs never decode. A filter owns its chunk and may change it in
@@ -51,13 +52,14 @@ class Chunk:
     __slots__ = (
         "_bodies",
         "_decode",
+        "_lines",
         "_metadata",
         "_times",
+        "block",
         "count",
         "hops",
         "key",
         "kind",
-        "lines",
         "measured",
         "nbytes",
         "packed",
@@ -86,7 +88,8 @@ class Chunk:
         self.count = len(bodies)
         self.nbytes = nbytes or 64 * len(bodies)
         self.key = ""
-        self.lines: Sequence[str] | None = None
+        self.block: bytes | None = None
+        self._lines: Sequence[str] | None = None
         self.packed: bytes | None = None
         self.payload: Any = None
         self.receipt: Any = None
@@ -103,7 +106,14 @@ class Chunk:
     ) -> Chunk:
         """Raw text lines, each to be the value of `key` in a body of its own."""
         chunk = cls(tag, times, [], None, nbytes)
-        chunk.key, chunk.lines, chunk.count, chunk._bodies = key, lines, len(lines), None
+        chunk.key, chunk._lines, chunk.count, chunk._bodies = key, lines, len(lines), None
+        return chunk
+
+    @classmethod
+    def of_block(cls, tag: str, times: list[int], key: str, block: bytes) -> Chunk:
+        """Raw lines as they stand in a file, an LF between two; UTF-8, other bytes become surrogate escapes."""
+        chunk = cls(tag, times, [], None, len(block) + 1)
+        chunk.key, chunk.block, chunk.count, chunk._bodies = key, block, len(times), None
         return chunk
 
     @classmethod
@@ -141,6 +151,13 @@ class Chunk:
         return self._bodies is not None
 
     @property
+    def lines(self) -> Sequence[str] | None:
+        """The raw lines, while the chunk is not decoded; a block is split at the first look."""
+        if self._lines is None and self.block is not None:
+            self._lines = self.block.decode("utf-8", "surrogateescape").split("\n")
+        return self._lines
+
+    @property
     def times(self) -> list[int]:
         """Nanoseconds since the epoch, one for each event."""
         if self._decode is not None:
@@ -172,13 +189,14 @@ class Chunk:
     @bodies.setter
     def bodies(self, bodies: list[Body]) -> None:
         self._bodies = bodies
-        self.lines = self.packed = self._decode = None
+        self.block = self._lines = self.packed = self._decode = None
         self.count = len(bodies)
 
     def _open(self) -> None:
-        if self.lines is not None:
+        lines = self.lines
+        if lines is not None:
             key = self.key
-            self.bodies = [{key: line} for line in self.lines]
+            self.bodies = [{key: line} for line in lines]
         elif self._decode is not None:
             self._times, self._metadata, self.bodies = self._decode()
         else:
@@ -270,12 +288,16 @@ def deep_copy(value: Any) -> Any:
 def merge(chunks: Sequence[Chunk]) -> Chunk:
     """One chunk of all the events, in order; all have the same tag and kind.
 
-    Undecoded lines of one key stay lines. The parts are not changed.
+    Undecoded lines of one key stay lines, and blocks a block. The parts are not changed.
     """
     if len(chunks) == 1:
         return chunks[0]
     first = chunks[0]
     nbytes = sum(chunk.nbytes for chunk in chunks)
+    blocks = [chunk.block for chunk in chunks if chunk.block is not None and chunk.key == first.key]
+    if len(blocks) == len(chunks):
+        times = [time for chunk in chunks for time in chunk.times]
+        return Chunk.of_block(first.tag, times, first.key, b"\n".join(blocks))
     if all(chunk.lines is not None and chunk.key == first.key for chunk in chunks):
         lines = [line for chunk in chunks for line in chunk.lines or ()]
         times = [time for chunk in chunks for time in chunk.times]

@@ -28,6 +28,7 @@ class NullOptions(OutputOptions):
 @output_plugin("null")
 class Null(Output[NullOptions]):
     handles = LOGS | METRICS | TRACES | PROFILES
+    preferred_bytes = 1 << 16
 
     def __init__(self, options: NullOptions) -> None:
         super().__init__(options)
@@ -48,7 +49,6 @@ def encoder(options: NullOptions) -> Callable[[Chunk], bytes] | None:
         from tailrace.wire.msgpack import encode_events
 
         return lambda chunk: encode_events(chunk.times, chunk.metadata, chunk.bodies)
-    from tailrace.wire.records import join, record_encoder
+    from tailrace.wire.records import text_encoder
 
-    records = record_encoder(options.json_date_key, options.json_date_format)
-    return lambda chunk: join(records(chunk), layout)
+    return text_encoder(options.json_date_key, options.json_date_format, layout)

@@ -15,7 +15,7 @@ from tailrace.model import LOGS, METRICS, Chunk
 from tailrace.plugin import Output, OutputOptions, Retry, output_plugin
 from tailrace.wire import metrics_text
 from tailrace.wire.notation import event_text
-from tailrace.wire.records import join, record_encoder
+from tailrace.wire.records import text_encoder
 
 FORMATS = ("msgpack", "json", "json_lines", "json_stream")
 
@@ -44,7 +44,10 @@ class Stdout(Output[StdoutOptions]):
                 f"format: '{options.format}' is not known.", f"Give one of: {', '.join(FORMATS)}."
             )
         escape = self.context.service("json.escape_unicode")
-        self.records = record_encoder(options.json_date_key, options.json_date_format, escape)
+        if self.layout != "msgpack":
+            self.encode = text_encoder(
+                options.json_date_key, options.json_date_format, self.layout, escape
+            )
 
     async def flush(self, chunk: Chunk) -> None:
         if chunk.kind is METRICS:
@@ -52,7 +55,7 @@ class Stdout(Output[StdoutOptions]):
         elif self.layout == "msgpack":
             data = self.as_text(chunk)
         else:
-            data = join(self.records(chunk), self.layout)
+            data = self.encode(chunk)
             if self.layout != "json_lines":
                 data += b"\n"
         try:

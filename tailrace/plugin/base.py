@@ -385,9 +385,16 @@ class Parser(Generic[ParserO]):
     def __init__(self, options: ParserO) -> None:
         self.options = options
 
+    takes_blocks: ClassVar[bool] = False
+    """Whether `parse_block` is better than splitting a block and giving `parse` the lines."""
+
     @abstractmethod
     def parse(self, lines: Sequence[str]) -> Parsed:
         """As many results as lines."""
+
+    def parse_block(self, block: bytes) -> Parsed:
+        """As `parse`, for lines as they stand in a file: UTF-8 without CR, an LF between two."""
+        return self.parse(block.decode("utf-8", "surrogateescape").split("\n"))
 
 
 __all__ = [

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tailrace.config import ConfigError, option
 from tailrace.config.errors import FAILED_LOAD, Problems
@@ -100,11 +100,15 @@ def make_parser(section: Section, problems: Problems) -> Parser[Any] | None:
 
 # Time
 
+if TYPE_CHECKING:
+    from tailrace.model.time import TimeFormat
+
 ParseTime = Callable[[str], "int | None"]
+ParseTimes = Callable[[Sequence[str]], "list[int | None]"]
 
 
-def time_parser(options: ParsingOptions) -> ParseTime | None:
-    """The reader of the event's time, or None if the options give no format."""
+def time_format(options: ParsingOptions) -> TimeFormat | None:
+    """The form of the event's time, or None if the options give none."""
     from tailrace.model.time import TimeFormat, TimeFormatError
 
     if options.time_offset and options.time_system_timezone:
@@ -114,7 +118,7 @@ def time_parser(options: ParsingOptions) -> ParseTime | None:
     if not options.time_format:
         return None
     try:
-        made = TimeFormat(
+        return TimeFormat(
             options.time_format,
             offset=options.time_offset or None,
             zone=options.time_zone or None,
@@ -123,16 +127,26 @@ def time_parser(options: ParsingOptions) -> ParseTime | None:
         )
     except TimeFormatError as error:
         raise ConfigError(f"time_format: {error}") from error
-    return made.parse
 
 
 def take_times(
-    bodies: Sequence[Body | None], key: str, parse: ParseTime, keep: bool, drop_bad: bool
+    bodies: Sequence[Body | None],
+    key: str,
+    parse: ParseTime,
+    keep: bool,
+    drop_bad: bool,
+    parse_many: ParseTimes | None = None,
 ) -> list[int | None]:
     """The times in the bodies, taken out of them unless they are kept.
 
     `drop_bad`: what is no time is taken out as well (regex; conformance: parsers/time_strict).
+    `parse_many` is for the usual case, in which all bodies have a time: half of what one by one costs.
     """
+    if parse_many is not None and (found := times_of_all(bodies, key, parse_many)) is not None:
+        if not keep:
+            for body in bodies:
+                del body[key]  # type: ignore[union-attr]  # each has it
+        return found
     times: list[int | None] = [None] * len(bodies)
     for index, body in enumerate(bodies):
         if body is None:
@@ -146,6 +160,20 @@ def take_times(
         if not keep and (time is not None or drop_bad):
             del body[key]
     return times
+
+
+def times_of_all(
+    bodies: Sequence[Body | None], key: str, parse_many: ParseTimes
+) -> list[int | None] | None:
+    """The time of each body, or None if one has none."""
+    try:
+        texts = [body[key] for body in bodies]  # type: ignore[index]  # None raises TypeError
+    except (KeyError, TypeError):
+        return None
+    if set(map(type, texts)) != {str}:
+        return None
+    times = parse_many(texts)
+    return times if all(times) else None
 
 
 # Types
@@ -231,7 +259,9 @@ class FieldParser(Parser[ParsingO]):
 
     def __init__(self, options: ParsingO) -> None:
         super().__init__(options)
-        self.parse_time = time_parser(options)
+        form = time_format(options)
+        self.parse_time = form.parse if form is not None else None
+        self.parse_times = form.parse_many if form is not None else None
         self.convert = conversions(options.types)
         self.decoding: Decoding | None = make_decoding(
             options.decode_field, options.decode_field_as
@@ -245,7 +275,7 @@ class FieldParser(Parser[ParsingO]):
         if self.parse_time is None or not self.options.time_key:
             return Parsed([None] * len(bodies), bodies)
         keep = self.options.time_keep
-        times = take_times(bodies, self.time_key, self.parse_time, keep, drop_bad)
+        times = take_times(bodies, self.time_key, self.parse_time, keep, drop_bad, self.parse_times)
         return Parsed(times, bodies)
 
 
@@ -255,5 +285,5 @@ __all__ = [
     "conversions",
     "make_parser",
     "take_times",
-    "time_parser",
+    "time_format",
 ]

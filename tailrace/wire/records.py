@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from tailrace.model import Chunk
-from tailrace.model.time import date_encoder
+from tailrace.model.time import date_encoder, date_values
 from tailrace.wire.json import Encoder
 
+OFF = ("", "false", "off", "no")
 Records = Callable[[Chunk], list[bytes]]
+TextEncoder = Callable[[Chunk], bytes]
+LAYOUTS = {
+    "json": (b"[", b",", b"]"),
+    "json_lines": (b"", b"\n", b"\n"),
+    "json_stream": (b"", b"", b""),
+}
+"""What stands before, between and behind records."""
 
 
 def record_encoder(date_key: str, date_format: str, escape_unicode: bool = True) -> Records:
@@ -18,7 +27,7 @@ def record_encoder(date_key: str, date_format: str, escape_unicode: bool = True)
     undecoded lines are printed without being decoded.
     """
     encoder = Encoder(escape_unicode)
-    if date_key.lower() in ("", "false", "off", "no"):
+    if date_key.lower() in OFF:
         return lambda chunk: plain(encoder, chunk)
     encode_time = encoder_of(date_format)
 
@@ -31,6 +40,44 @@ def record_encoder(date_key: str, date_format: str, escape_unicode: bool = True)
         return encoder.dated_lines(bodies, chunk.times, date_key, encode_time)
 
     return dated
+
+
+def text_encoder(
+    date_key: str, date_format: str, layout: str, escape_unicode: bool = True
+) -> TextEncoder:
+    """As `record_encoder` and `join` of its records, but made in one go where that can be done."""
+    encoder = Encoder(escape_unicode)
+    records = record_encoder(date_key, date_format, escape_unicode)
+    is_dated = date_key.lower() not in OFF
+    encode_time, values = encoder_of(date_format), values_of(date_format)
+    begin, between, end = LAYOUTS[layout]
+    date_name = encoder.one(date_key) + b":"
+
+    def one_go(chunk: Chunk) -> bytes | None:
+        if chunk.block is not None:
+            if not is_dated or chunk.key == date_key:
+                return encoder.block(chunk.key, chunk.block, b"{", between)
+            times = chunk.times
+            if times.count(times[0]) < len(times):
+                return None
+            before = b"{" + date_name + encode_time(times[0]) + b","
+            return encoder.block(chunk.key, chunk.block, before, between)
+        if chunk.lines is not None:
+            return None
+        if not is_dated:
+            text = encoder.text(chunk.bodies)
+        else:
+            dates = values(chunk.times)
+            if dates is None:
+                return None
+            text = encoder.dated_text(chunk.bodies, date_key, dates)
+        return text if between == b"\n" else text.replace(b"\n", between)
+
+    def encode(chunk: Chunk) -> bytes:
+        text = one_go(chunk) if chunk.count else None
+        return join(records(chunk), layout) if text is None else begin + text + end
+
+    return encode
 
 
 def plain(encoder: Encoder, chunk: Chunk) -> list[bytes]:
@@ -47,10 +94,16 @@ def encoder_of(date_format: str) -> Callable[[int], bytes]:
         return date_encoder("double")
 
 
+def values_of(date_format: str) -> Callable[[Sequence[int]], list[Any] | None]:
+    try:
+        return date_values(date_format.lower() or "double")
+    except ValueError:
+        return date_values("double")
+
+
 def join(records: list[bytes], layout: str) -> bytes:
     """Several records as one text: `json` an array, `json_lines` one a line, `json_stream` one after another."""
-    if layout == "json_lines":
-        return b"\n".join(records) + b"\n" if records else b""
-    if layout == "json_stream":
-        return b"".join(records)
-    return b"[" + b",".join(records) + b"]"
+    begin, between, end = LAYOUTS[layout]
+    if not records and layout == "json_lines":
+        return b""
+    return begin + between.join(records) + end

@@ -31,6 +31,23 @@ def test_lines_stay_lines_until_somebody_looks():
     assert (chunk.decoded, chunk.lines) == (True, None)
 
 
+def test_a_block_is_split_when_somebody_looks_at_its_lines():
+    chunk = Chunk.of_block("t", [1, 1, 1], "log", b"a\n\n\xff\xc3\xa9")
+    assert (len(chunk), chunk.nbytes, chunk.decoded) == (3, 7, False)
+    assert chunk.lines == ["a", "", "\udcff\xe9"]
+    assert chunk.block is not None
+    assert chunk.bodies == [{"log": "a"}, {"log": ""}, {"log": "\udcff\xe9"}]
+    assert (chunk.block, chunk.lines) == (None, None)
+
+
+def test_merged_blocks_are_one_block():
+    parts = [Chunk.of_block("t", [n, n], "log", b"a%d\nb" % n) for n in (1, 2)]
+    merged = merge(parts)
+    assert (merged.block, merged.times, merged.count) == (b"a1\nb\na2\nb", [1, 1, 2, 2], 4)
+    mixed = merge([parts[0], Chunk.of_lines("t", [3], "log", ["c"], 2)])
+    assert (mixed.block, mixed.lines) == (None, ["a1", "b", "c"])
+
+
 @pytest.mark.parametrize("look", ["times", "metadata", "bodies"])
 def test_packed_events_are_decoded_once_at_the_first_look(look):
     calls = []

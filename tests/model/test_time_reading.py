@@ -413,6 +413,23 @@ def test_what_was_read_before_makes_no_difference(time_format, strict, parts):
         assert remembering.parse(text) == TimeFormat(time_format, **options).parse(text)
 
 
+@given(
+    st.sampled_from(FORMATS),
+    st.booleans(),
+    st.lists(st.tuples(now_and_then, fractions, st.sampled_from(["+0200", "Z", ""])), max_size=6),
+)
+def test_many_texts_are_read_as_each_for_itself(time_format, strict, parts):
+    texts = [
+        time.strftime(time_format.replace("%L", fraction).replace("%z", zone), moment)
+        for moment, fraction, zone in parts
+    ]
+    made = TimeFormat(time_format, strict=strict, now=clock(2023, 11, 14))
+    expected = [made.parse(text) for text in texts]
+    assert made.parse_many(texts) == expected
+    fresh = TimeFormat(time_format, strict=strict, now=clock(2023, 11, 14))
+    assert fresh.parse_many(texts) == expected
+
+
 @given(st.sampled_from(FORMATS), st.booleans(), st.text())
 def test_any_text_is_a_time_or_none(time_format, strict, text):
     found = TimeFormat(time_format, strict=strict).parse(text)

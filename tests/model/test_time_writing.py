@@ -4,11 +4,18 @@ import json
 import time
 from datetime import UTC, datetime, timedelta
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.model.time import DATE_FORMATS, TimeFormatError, date_encoder, strftime_ns
+from tailrace.model.time import (
+    DATE_FORMATS,
+    TimeFormatError,
+    date_encoder,
+    date_values,
+    strftime_ns,
+)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 times = (
@@ -102,3 +109,22 @@ def test_strftime_knows_the_local_zone(monkeypatch):
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+near = st.integers(10**9 + 1, 2**31 - 2).flatmap(
+    lambda second: st.integers(-1000, 1000).map(lambda n: second * 10**9 + n)
+)
+now = st.integers(10**18, (2**31 - 1) * 10**9)
+
+
+@given(st.sampled_from(DATE_FORMATS), st.lists(near | now, min_size=1))
+def test_values_are_printed_as_the_encoder_prints_times(name, moments):
+    values = date_values(name)(moments)
+    assert [orjson.dumps(value) for value in values] == [
+        date_encoder(name)(moment) for moment in moments
+    ]
+
+
+@pytest.mark.parametrize("time_ns", [0, -1, 10**18 - 1, 2**31 * 10**9])
+def test_doubles_of_few_or_many_digits_have_no_values(time_ns):
+    assert date_values("double")([10**18, time_ns]) is None

@@ -181,3 +181,41 @@ def test_a_body_that_has_the_date_key_keeps_its_own():
 def test_an_error_names_the_byte_where_json_ends(between):
     _, consumed, error = json.decode_stream(f'{{"é":1}}{between}{{"b" 2}}'.encode())
     assert (consumed, error.position) == (9, 14)
+
+
+@given(st.lists(any_bytes.filter(lambda line: b"\n" not in line), min_size=1, max_size=5))
+@example([b'{"a":1}', b"plain", b'{"b":2}'])
+@example([b'{"a":[1', b"2]}", b"{},{}"])
+def test_a_block_is_decoded_as_its_lines(lines):
+    expected = [json.decode_line(line) for line in lines]
+    assert json.decode_lines(lines) == expected
+    assert json.decode_block(b"\n".join(lines)) == expected
+
+
+@given(st.text() | st.text(st.sampled_from('\\xU"é\x7f\ue081中🙂')))
+@example("C:\\Users\\xé\U00100000")
+def test_only_characters_beyond_ascii_become_escapes(text):
+    printed = json.encode(text)
+    if re.search("[\ue080-\ue0ff]", text):
+        printed = printed.decode().encode("ascii", "backslashreplace")
+    else:
+        assert printed == json.encode_basestring_ascii(text).encode().replace(b"\x7f", b"\\u007f")
+    assert plain_json.loads(printed) == text
+
+
+lines = st.text(st.characters(exclude_categories=["Cs"]).filter(lambda c: c != "\n"))
+
+
+@given(st.lists(lines, min_size=1, max_size=4), st.booleans())
+def test_a_block_is_printed_as_its_lines(texts, escape):
+    encoder = json.Encoder(escape)
+    printed = encoder.block("log", "\n".join(texts).encode(), b"<{", b">\n")
+    if printed is None:
+        assert any("\x7f" in text for text in texts)
+    else:
+        expected = [b"<" + line for line in encoder.text_lines("log", texts)]
+        assert printed == b">\n".join(expected)
+
+
+def test_a_block_that_is_no_utf_8_is_not_printed_in_one_go():
+    assert json.ENCODER.block("log", b"a\n\xff", b"{", b"\n") is None

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tailrace.model import Chunk
 from tailrace.testing import EPOCH_NS, chunk_of
-from tailrace.wire.records import join, record_encoder
+from tailrace.wire.records import join, record_encoder, text_encoder
 
 SECONDS = EPOCH_NS // 1_000_000_000
 formats = st.sampled_from(["double", "epoch", "epoch_ms", "iso8601", "java_sql_timestamp"])
@@ -73,3 +73,39 @@ def test_each_layout_joins_records_its_own_way(layout, text):
 )
 def test_no_records_are_no_lines(layout, text):
     assert join([], layout) == text
+
+
+LAYOUTS = ("json", "json_lines", "json_stream")
+moments = st.integers(10**18, 2 * 10**18) | st.integers(0, 10**10)
+fields = st.dictionaries(
+    st.sampled_from(["a", "date", "é"]), st.integers() | st.text(max_size=4), max_size=3
+)
+
+
+@given(
+    st.lists(st.tuples(moments, fields), max_size=4),
+    st.sampled_from(["date", "false"]),
+    formats,
+    st.sampled_from(LAYOUTS),
+    st.booleans(),
+)
+def test_text_is_what_records_give_joined(events, key, date_format, layout, escape):
+    chunk = Chunk("t", [time for time, _ in events], [body for _, body in events])
+    expected = join(record_encoder(key, date_format, escape)(chunk), layout)
+    assert text_encoder(key, date_format, layout, escape)(chunk) == expected
+
+
+@given(
+    st.lists(st.binary(max_size=6).filter(lambda line: b"\n" not in line), min_size=1, max_size=4),
+    st.lists(moments, min_size=1, max_size=2),
+    st.sampled_from(["date", "log", "false"]),
+    formats,
+    st.sampled_from(LAYOUTS),
+)
+def test_a_block_is_printed_as_its_lines_are(lines, some, key, date_format, layout):
+    times = [some[number % len(some)] for number in range(len(lines))]
+    block = Chunk.of_block("t", times, "log", b"\n".join(lines))
+    texts = [line.decode("utf-8", "surrogateescape") for line in lines]
+    expected = record_encoder(key, date_format)(Chunk.of_lines("t", times, "log", texts, 1))
+    assert text_encoder(key, date_format, layout)(block) == join(expected, layout)
+    assert not block.decoded

@@ -48,6 +48,8 @@ class Utf8:
     width = 1
     bom = b""
     newline = b"\n"
+    is_plain = True
+    """Whether bytes need no conversion."""
 
     def last_end(self, data: bytes, begin: int, end: int) -> int:
         """The end (after its LF) of the last whole line in `data[begin:end]`; `begin` if there is none."""
@@ -91,6 +93,8 @@ class Utf8WithBom(Utf8):
 class Generic(Utf8):
     """A legacy code page in which LF is LF: no byte of a longer character is 0x0A."""
 
+    is_plain = False
+
     def __init__(self, codec: str, on_bad: Callable[[str], None]) -> None:
         self.codec = codec
         self._on_bad = on_bad
@@ -117,6 +121,8 @@ class Utf16(Utf8):
     """UTF-16 of one byte order. Offsets are even, so that every character starts at one."""
 
     width = 2
+
+    is_plain = False
 
     def __init__(self, codec: str, on_bad: Callable[[str], None]) -> None:
         self.codec = codec

@@ -47,6 +47,13 @@ def read_lines(file: File, piece: Piece, with_starts: bool, skip_empty: bool) ->
     return Lines(raw, texts, starts)
 
 
+def plain_block(file: File, piece: Piece) -> bytes | None:
+    """The lines of a piece as they stand in the file, if nothing has to be done about them: UTF-8 without CR."""
+    if not file.encoding.is_plain or piece.data.find(b"\r", piece.begin, piece.end) >= 0:
+        return None
+    return piece.data[piece.begin : piece.end - 1]
+
+
 def raw_lines(keys: Keys, skip_empty: bool) -> Shape:
     """Each line under one key, undecoded unless path or offset are asked for."""
     if keys.extra:
@@ -54,6 +61,9 @@ def raw_lines(keys: Keys, skip_empty: bool) -> Shape:
     key = keys.key
 
     def shape(file: File, piece: Piece, now_ns: int) -> Chunk | None:
+        block = None if skip_empty else plain_block(file, piece)
+        if block is not None:
+            return Chunk.of_block(file.tag, [now_ns] * (block.count(b"\n") + 1), key, block)
         lines = read_lines(file, piece, False, skip_empty).texts
         if not lines:
             return None
@@ -88,8 +98,12 @@ def raw_bodies(keys: Keys, skip_empty: bool) -> Shape:
 def parsed_lines(parser: Parser[Any], keys: Keys, skip_empty: bool) -> Shape:
     """What a parser makes of each line; one that does not parse stays raw."""
     with_starts = bool(keys.offset_key)
+    in_blocks = parser.takes_blocks and not keys.extra and not skip_empty
 
     def shape(file: File, piece: Piece, now_ns: int) -> Chunk | None:
+        block = plain_block(file, piece) if in_blocks else None
+        if block is not None:
+            return shape_block(file, piece, block, now_ns)
         lines = read_lines(file, piece, with_starts, skip_empty)
         if not lines.texts:
             return None
@@ -102,6 +116,17 @@ def parsed_lines(parser: Parser[Any], keys: Keys, skip_empty: bool) -> Shape:
             # Compat: a line that does not parse keeps its CR (conformance: inputs/tail_crlf_parser).
             key = keys.key
             both = zip(bodies, lines.raw, strict=True)
+            bodies = [{key: line} if body is None else body for body, line in both]
+        return chunk_of(file, piece, times, bodies)  # type: ignore[arg-type]  # no None is left
+
+    def shape_block(file: File, piece: Piece, block: bytes, now_ns: int) -> Chunk:
+        parsed = parser.parse_block(block)
+        times, bodies = parsed.times, parsed.bodies
+        if not all(times):
+            times = [time or now_ns for time in times]
+        if not all(bodies):
+            key = keys.key
+            both = zip(bodies, file.encoding.text(block).split("\n"), strict=True)
             bodies = [{key: line} if body is None else body for body, line in both]
         return chunk_of(file, piece, times, bodies)  # type: ignore[arg-type]  # no None is left
 

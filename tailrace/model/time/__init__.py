@@ -8,7 +8,7 @@ All times are whole nanoseconds since 1970-01-01 UTC, negative before.
 
 from tailrace.model.time.errors import TimeFormatError
 from tailrace.model.time.reading import TimeFormat
-from tailrace.model.time.writing import DATE_FORMATS, date_encoder, strftime_ns
+from tailrace.model.time.writing import DATE_FORMATS, date_encoder, date_values, strftime_ns
 from tailrace.model.time.zones import parse_offset
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "TimeFormat",
     "TimeFormatError",
     "date_encoder",
+    "date_values",
     "parse_offset",
     "strftime_ns",
 ]

@@ -18,6 +18,7 @@ from tailrace.model.time.program import Today, compile_format
 from tailrace.model.time.zones import ToUtc, load_zone, parse_offset, system_to_utc, zone_to_utc
 
 Parse = Callable[[str], int | None]
+ParseMany = Callable[[Sequence[str]], list[int | None]]
 
 MOST_TEXTS: Final = 4_096
 """How many texts a cache holds before it starts anew."""
@@ -82,7 +83,9 @@ class TimeFormat:
         self._present = 0
         self._valid = (0.0, 0.0)
         self._caches: list[dict[str, Any]] = []
-        cached = self._by_pieces() if self._program.separable and strict else self._by_text()
+        cached, self._many = (
+            self._by_pieces() if self._program.separable and strict else self._by_text()
+        )
         self._cached: Parse = cached
         self.parse: Parse = cached if self.has_year else self._parse_today
 
@@ -93,7 +96,7 @@ class TimeFormat:
         """`parse` for many texts."""
         if not self.has_year:
             self._refresh()
-        return list(map(self._cached, texts))
+        return self._many(texts)
 
     def _set_zone(self, offset: str | None, zone: str | None, system_timezone: bool) -> None:
         if zone and system_timezone:
@@ -156,16 +159,17 @@ class TimeFormat:
 
     # Caches
 
-    def _by_text(self) -> Parse:
+    def _by_text(self) -> tuple[Parse, ParseMany]:
         cache = _Texts(self._time_of)
         self._caches = [cache]
-        return cache.__getitem__
+        return cache.__getitem__, lambda texts: list(map(cache.__getitem__, texts))
 
-    def _by_pieces(self) -> Parse:
+    def _by_pieces(self) -> tuple[Parse, ParseMany]:
         """The head is the text up to the fraction; `groups` of three digits are looked up apart from the rest."""
         heads: dict[str, int] = {}
         rests: dict[str, int] = {}
-        self._caches = [heads, rests]
+        tails = _Tails(rests)
+        self._caches = [heads, rests, tails]
         start = middle = end = groups = 0
 
         def parse(text: str) -> int | None:
@@ -193,13 +197,26 @@ class TimeFormat:
             if needed > groups:
                 groups = needed
                 rests.clear()
+                tails.clear()
             start, middle, end = first, first + 3, first + 3 * groups
             _keep(heads, text[:first], pieces.whole)
             if last >= end:
                 _keep(rests, text[end:], pieces.fraction % 1000 ** (3 - groups) - pieces.offset)
             return pieces.whole + pieces.fraction - pieces.offset
 
-        return parse
+        def parse_many(texts: Sequence[str]) -> list[int | None]:
+            if not texts:
+                return []
+            first, last = parse(texts[0]), parse(texts[-1])  # mostly all seconds that there are
+            if groups == 1 and first and last:
+                at = start
+                try:
+                    return [heads[text[:at]] + tails[text[at:]] for text in texts]
+                except KeyError:
+                    pass
+            return list(map(parse, texts))
+
+        return parse, parse_many
 
     # Formats without a year
 
@@ -231,6 +248,18 @@ class _Texts(dict[str, int | None]):
         time_ns = self.read(text)
         _keep(self, text, time_ns)
         return time_ns
+
+
+class _Tails(dict[str, int]):
+    """Three digits of a fraction and what follows, in nanoseconds; `KeyError` where `rests` does not know that."""
+
+    def __init__(self, rests: dict[str, int]) -> None:
+        self.rests = rests
+
+    def __missing__(self, text: str) -> int:
+        value = _THOUSANDTHS[text[:3]] + self.rests[text[3:]]
+        _keep(self, text, value)
+        return value
 
 
 def _keep(cache: dict[str, Any], text: str, value: int | None) -> None:

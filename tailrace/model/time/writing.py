@@ -6,9 +6,9 @@ Seconds repeat, so the text of each is made once; what is left per time are a fe
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 from tailrace.model.time.civil import NANOSECONDS, date_and_clock
 from tailrace.model.time.errors import TimeFormatError
@@ -138,6 +138,33 @@ def date_encoder(name: str) -> DateEncoder:
             f"{name!r} is not a date format. There are {', '.join(DATE_FORMATS)}."
         )
     return make()
+
+
+DateValues = Callable[[Sequence[int]], list[Any] | None]
+"""From times to values whose JSON is what `date_encoder` writes; None if some have none."""
+
+
+def date_values(name: str) -> DateValues:
+    """Many dates at once, as values for a JSON encoder: for a double a third of what the texts cost."""
+    name = name.lower()
+    encode = date_encoder(name)
+    if name == "double":
+        return lambda times: _double_values(times, encode)
+    if name == "epoch":
+        return lambda times: [time // NANOSECONDS for time in times]
+    if name.startswith("epoch_"):
+        return lambda times: [time // 1_000_000 for time in times]
+    return lambda times: [encode(time)[1:-1].decode() for time in times]
+
+
+def _double_values(times: Sequence[int], encode: DateEncoder) -> list[float] | None:
+    """Doubles of 16 digits. A number of microseconds, divided once, is printed with those digits and no others."""
+    if not times or min(times) < 10**18 or max(times) >= 2**31 * NANOSECONDS:
+        return None
+    return [
+        (time + 500) // 1_000 / 1e6 if not 380 <= time % 1_000 <= 620 else float(encode(time))
+        for time in times
+    ]
 
 
 def strftime_ns(name_format: str, time_ns: int, *, local: bool = False) -> str:

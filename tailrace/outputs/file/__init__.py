@@ -83,6 +83,10 @@ class FileOptions(OutputOptions):
 
 @output_plugin("file")
 class File(Output[FileOptions]):
+    preferred_bytes = (
+        1 << 16
+    )  # what an input reads at once is written while the processor's cache holds it
+
     def __init__(self, options: FileOptions) -> None:
         super().__init__(options)
         escape = self.context.service("json.escape_unicode")

@@ -10,7 +10,7 @@ from tailrace.model import Body, Chunk
 from tailrace.wire.json import Encoder
 from tailrace.wire.msgpack import encode_events
 from tailrace.wire.notation import value_text
-from tailrace.wire.records import plain
+from tailrace.wire.records import plain, text_encoder
 
 FORMATS = ("out_file", "plain", "csv", "ltsv", "template", "msgpack")
 SECOND = 1_000_000_000
@@ -25,7 +25,8 @@ def make_format(options: Any, escape_unicode: bool) -> Format:
     encoder = Encoder(escape_unicode)
     match options.format:
         case "plain":
-            return lambda chunk, is_new: b"\n".join(plain(encoder, chunk)) + b"\n"
+            encode = text_encoder("", "", "json_lines", escape_unicode)
+            return lambda chunk, is_new: encode(chunk)
         case "csv":
             return csv_format(
                 DELIMITERS.get(options.delimiter.lower(), ","), options.csv_column_names
@@ -45,6 +46,12 @@ def out_file_format(encoder: Encoder) -> Format:
 
     def encode(chunk: Chunk, is_new: bool) -> bytes:
         head = chunk.tag.encode("utf-8", "surrogateescape") + b": ["
+        if chunk.block is not None and chunk.times.count(chunk.times[0]) == chunk.count:
+            time = chunk.times[0]
+            before = b"%b%d.%09d, {" % (head, time // SECOND, time % SECOND)
+            text = encoder.block(chunk.key, chunk.block, before, b"]\n")
+            if text is not None:
+                return text + b"]\n"
         return b"".join(
             [
                 b"%b%d.%09d, %b]\n" % (head, time // SECOND, time % SECOND, line)

@@ -17,6 +17,8 @@ POLLING = "inotify_watcher off\nrefresh_interval 1\nrotate_wait 2\n"
 class RegexParser:
     """Enough of a parser: named groups; a group `time` gives seconds."""
 
+    takes_blocks = False
+
     def __init__(self, pattern: str) -> None:
         self.pattern = re.compile(pattern)
 
