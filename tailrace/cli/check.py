@@ -12,10 +12,12 @@ from typing import Any
 
 from tailrace.config.errors import Problem, Problems
 from tailrace.config.load import load
-from tailrace.engine.agent import Checked, check
+from tailrace.engine.agent import Checked, check, standard_service
 from tailrace.engine.build import Instance, Plan
 from tailrace.engine.metrics import MetricRegistry
+from tailrace.engine.pipeline import storage_type
 from tailrace.engine.router import match_rule
+from tailrace.engine.service import ServiceOptions
 from tailrace.plugin.log import Level, Log, LogSink
 
 RETAGGING = ("rewrite_tag", "multiline", "lua")
@@ -29,12 +31,7 @@ def run(argv: list[str]) -> int:
         "--deny-warnings", action="store_true", help="end with 2 if there are warnings"
     )
     arguments = parser.parse_args(argv)
-    checked = check(
-        lambda: load(arguments.file, None, os.environ),
-        Log(LogSink(Level.OFF)),
-        MetricRegistry(),
-        lambda code: None,
-    )
+    checked = checked_file(arguments.file)
     routes = look_at_routes(checked) if checked.plan else []
     show = show_json if arguments.format == "json" else show_text
     show(arguments.file, checked.problems, routes)
@@ -43,11 +40,21 @@ def run(argv: list[str]) -> int:
     return 2 if checked.problems and arguments.deny_warnings else 0
 
 
+def checked_file(file: str) -> Checked:
+    """A configuration, read and built but not started."""
+    return check(
+        lambda: load(file, None, os.environ),
+        Log(LogSink(Level.OFF)),
+        MetricRegistry(),
+        lambda code: None,
+    )
+
+
 def look_at_routes(checked: Checked) -> list[dict[str, str]]:
     """Each input's way to each output with its guarantee; adds warnings for ways that lead nowhere."""
     plan = checked.plan
     assert plan is not None
-    problems = checked.problems
+    problems, service = checked.problems, checked.service or standard_service()
     lonely = len(plan.outputs) == 1 and len(plan.inputs) <= 1
     rules = [(output, match_rule(output, lonely, problems)) for output in plan.outputs]
     retags = any(instance.context.plugin in RETAGGING for instance in plan.filters)
@@ -68,7 +75,12 @@ def look_at_routes(checked: Checked) -> list[dict[str, str]]:
                 severity="warning",
             )
         routes += [
-            {"input": source.name, "tag": tag, "output": output.name, **guarantee(source, output)}
+            {
+                "input": source.name,
+                "tag": tag,
+                "output": output.name,
+                **guarantee(source, output, service),
+            }
             for output in goes_to
         ]
     warn_of_idle_outputs(plan, matched, retags, problems)
@@ -90,7 +102,7 @@ def warn_of_idle_outputs(plan: Plan, matched: set[str], retags: bool, problems: 
             )
 
 
-def guarantee(source: Instance, output: Instance) -> dict[str, str]:
+def guarantee(source: Instance, output: Instance, service: ServiceOptions) -> dict[str, str]:
     """What is promised for events on this way, and why."""
     options = output.options
     if options.retry_limit is not None:
@@ -105,7 +117,14 @@ def guarantee(source: Instance, output: Instance) -> dict[str, str]:
             "guarantee": "at-least-once",
             "why": f"the input repeats what was not settled; {end}",
         }
-    return {"guarantee": "best-effort", "why": f"the input can't repeat what a crash loses; {end}"}
+    if storage_type(source.options, service) == "filesystem":
+        return {
+            "guarantee": "at-least-once",
+            "why": f"from the moment an event is in a chunk on disk (storage.type filesystem); {end}",
+        }
+    keeps = "tail keeps no position without db" if source.context.plugin == "tail" else ""
+    why = keeps or "the input can't repeat what a crash loses"
+    return {"guarantee": "best-effort", "why": f"{why}; {end}"}
 
 
 def show_text(file: str, problems: Problems, routes: list[dict[str, str]]) -> None:

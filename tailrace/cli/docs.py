@@ -7,6 +7,8 @@ import json
 import sys
 from pathlib import Path
 
+from tailrace.cli.check import checked_file
+from tailrace.cli.graph import svg
 from tailrace.cli.help import default_text, plugin_doc, summary
 from tailrace.cli.plugins import KINDS
 from tailrace.cli.schema import configuration_schema
@@ -54,6 +56,9 @@ def pages(root: Path) -> dict[Path, str]:
     differences = root.parent / "tests" / "conformance_differences.toml"
     if differences.is_file():
         made[root / "compatibility.md"] = compatibility_page(differences)
+    demo = root.parent / "examples" / "demo" / "demo.yaml"
+    if demo.is_file() and (plan := checked_file(str(demo)).plan) is not None:
+        made[root / "images" / "pipeline.svg"] = svg(plan)
     return made
 
 

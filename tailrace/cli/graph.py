@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
 import sys
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
-from tailrace.config.load import load
-from tailrace.engine.agent import check
+from tailrace.cli.check import checked_file
 from tailrace.engine.build import Instance, Plan
-from tailrace.engine.metrics import MetricRegistry
-from tailrace.plugin.log import Level, Log, LogSink
 
 WIDTH, HEIGHT, COLUMN, ROW, MARGIN = 210, 52, 290, 76, 24
 COLORS = {"input": "#d7ecd9", "filter": "#dbe7f6", "output": "#f6e3cf"}
@@ -26,12 +22,7 @@ def run(argv: list[str]) -> int:
     parser.add_argument("file", help="a configuration, classic or YAML")
     parser.add_argument("-o", "--output", help="write the SVG here (default: standard output)")
     arguments = parser.parse_args(argv)
-    checked = check(
-        lambda: load(arguments.file, None, os.environ),
-        Log(LogSink(Level.OFF)),
-        MetricRegistry(),
-        lambda code: None,
-    )
+    checked = checked_file(arguments.file)
     if checked.plan is None:
         for problem in checked.problems.errors:
             print(f"error: {problem}", file=sys.stderr)

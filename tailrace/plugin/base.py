@@ -267,8 +267,6 @@ class Input(Plugin[InputO]):
     """A source of events."""
 
     kind: ClassVar[Kind] = "input"
-    replays: ClassVar[bool] = False
-    """Whether what was not delivered is read again after a crash (at-least-once), as files are."""
     padding: ClassVar[int] = 8
     """Bytes by which Fluent Bit writes each event of this input longer than need be; it is part of its counts."""
 
@@ -279,6 +277,11 @@ class Input(Plugin[InputO]):
     @property
     def tag(self) -> str:
         return self.options.tag or self.context.name
+
+    @property
+    def replays(self) -> bool:
+        """Whether what was not delivered comes again after a crash: read anew, or sent again by a client without an answer."""
+        return False
 
     def pause(self) -> None:
         """The pipeline is full (told once); only for inputs that can push back in their own way."""

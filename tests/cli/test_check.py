@@ -71,7 +71,12 @@ def test_tags_that_a_filter_may_change_are_not_warned_of(check):
 
 @pytest.mark.parametrize(
     ("source", "promise"),
-    [("name dummy", "best-effort"), ("name tail\n    path x", "at-least-once")],
+    [
+        ("name dummy", "best-effort"),
+        ("name dummy\n    storage.type filesystem", "at-least-once"),
+        ("name tail\n    path x", "best-effort"),
+        ("name tail\n    path x\n    db x.db", "at-least-once"),
+    ],
 )
 def test_each_route_states_its_guarantee(check, source, promise):
     _, found = document(check, GOOD.replace("name dummy", source))

@@ -207,8 +207,6 @@ class TailOptions(InputOptions):
 class Tail(Input[TailOptions]):
     """Reads blocks of whole lines from files in turn, one chunk a block."""
 
-    replays = True
-
     def __init__(self, options: TailOptions) -> None:
         super().__init__(options)
         check(options)
@@ -432,6 +430,10 @@ class Tail(Input[TailOptions]):
         if self._follower is not None:
             self._follower.close()
             self._follower = None
+
+    @property
+    def replays(self) -> bool:
+        return bool(self.options.db)
 
     async def run(self, emit: Emit) -> None:
         follower = self._follower
