@@ -121,6 +121,7 @@ class Builder:
     def build(self) -> Plan:
         configuration = self.configuration
         plan = Plan(self.services, configuration)
+        self.services.check_parsers(self.problems)
         plan.inputs = self._make_all("input", configuration.inputs)
         plan.filters = self._make_all("filter", configuration.filters)
         plan.outputs = self._make_all("output", configuration.outputs)

@@ -274,6 +274,22 @@ class Pipeline:
             port.name: tuple(self._filter_step(each) for each in port.instance.processors)
             for port in self.inputs
         }
+        for steps_of_input in self._input_steps.values():
+            for number, step in enumerate(steps_of_input, 1):
+                self._let_processor_emit(step, steps_of_input[number:])
+
+    def _let_processor_emit(self, step: FilterStep, following: tuple[FilterStep, ...]) -> None:
+        """What a processor of an input emits anew goes through those behind it, then through the filters."""
+        emit = step.instance.context.on_emit
+        assert emit is not None
+
+        def pass_on(chunk: Chunk) -> None:
+            for each in following:
+                chunk = apply_step(chunk, each)
+            emit(chunk)
+
+        if following:
+            step.instance.context.on_emit = pass_on
 
     def _input_port(self, instance: Instance, problems: Problems) -> InputPort:
         port = InputPort(instance, self, self.books.inputs.setdefault(instance.name, InputBook()))
@@ -286,7 +302,9 @@ class Pipeline:
 
     def _filter_step(self, instance: Instance) -> FilterStep:
         step = FilterStep(instance, self.books.filters.setdefault(instance.name, FilterBook()))
-        emitter = Source(f"emitter_for_{instance.name}")
+        emitter = Source(
+            getattr(instance.options, "emitter_name", "") or f"emitter_for_{instance.name}"
+        )
         instance.context.on_emit = lambda chunk: self._emit_again(chunk, emitter, step.book)
         instance.context.on_drop = lambda count, reason: add_to(step.book.dropped, reason, count)
         return step
@@ -330,6 +348,7 @@ class Pipeline:
         book.bytes += chunk.measured
         book.in_flight_bytes += chunk.nbytes
         self._hold(chunk, book)
+        chunk.stream = port.name, chunk.stream
         for step in self._input_steps[port.name]:
             chunk = apply_step(chunk, step)
         self._pending.append((chunk, port.source))

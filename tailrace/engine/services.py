@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tailrace.config.errors import ConfigError, Problems, did_you_mean
+from tailrace.config.load import WELL_KNOWN
 from tailrace.config.options import option_table
 from tailrace.config.source import Configuration, Section
 from tailrace.engine.metrics import MetricRegistry
@@ -32,6 +33,7 @@ class Services:
         self.running = False
         self._on_stop = on_stop
         self._upstreams = configuration.upstreams
+        self._all_parsers = configuration.parsers
         self._parser_sections = sections_by_name(configuration.parsers)
         self._multiline_sections = {
             name.lower(): section
@@ -39,6 +41,8 @@ class Services:
         }
         self._parsers: dict[str, Parser[Any]] = {}
         self._multiline: dict[str, Any] = {}
+        self._multiline_own: dict[str, Any] = {}
+        """Those of the configuration, made by `check_parsers`."""
 
     def service(self, name: str) -> Any:
         """The value of a service option by the name users write."""
@@ -47,6 +51,28 @@ class Services:
 
     def stop_agent(self, exit_code: int) -> None:
         self._on_stop(exit_code)
+
+    def check_parsers(self, problems: Problems) -> None:
+        """Make every parser of the configuration, used or not, so that what is wrong is told at the start.
+
+        Those that Tailrace brings are right, and made when they are asked for.
+        """
+        from tailrace.plugin.parsing import make_parser
+
+        own = [section for section in self._all_parsers if not is_well_known(section)]
+        for section in own:
+            made = make_parser(section, problems)
+            name = section.text("name")
+            if made is not None and self._parser_sections[name] is section:
+                self._parsers[name] = made
+        if not self._multiline_sections:
+            return
+        from tailrace.plugin.multiline import make_rules
+
+        for name, section in self._multiline_sections.items():
+            rules = make_rules(section, problems, self.parser)
+            if rules is not None:
+                self._multiline_own[name] = rules
 
     def parser(self, name: str) -> Parser[Any]:
         found = self._parsers.get(name)
@@ -67,7 +93,7 @@ class Services:
         if found is None:
             from tailrace.plugin.multiline import built_in, make_rules
 
-            found = built_in(name)
+            found = built_in(name) or self._multiline_own.get(name)
             if found is None:
                 section = self._section(self._multiline_sections, name, "multiline parser")
                 problems = Problems()
@@ -95,6 +121,10 @@ class Services:
         if problems.errors:
             raise ConfigError(str(problems.errors[0]))
         return sections
+
+
+def is_well_known(section: Section) -> bool:
+    return Path(section.place.file).parent == WELL_KNOWN
 
 
 def sections_by_name(sections: list[Section]) -> dict[str, Section]:

@@ -64,8 +64,10 @@ class Chunk:
         "nbytes",
         "packed",
         "padding",
+        "passed_by",
         "payload",
         "receipt",
+        "stream",
         "tag",
     )
 
@@ -99,6 +101,10 @@ class Chunk:
         """Bytes by which Fluent Bit would write each event longer than need be (for the counts of bytes alone)."""
         self.hops = 0
         """How often filters have put these events into the pipeline anew."""
+        self.passed_by: tuple[Any, ...] = ()
+        """Filters that have done with these events and let them pass if they come again."""
+        self.stream: Any = None
+        """What of a source the events are of (a file), for filters that join events; any value that can be a key."""
 
     @classmethod
     def of_lines(
@@ -249,6 +255,7 @@ class Chunk:
             max(1, self.nbytes * len(indexes) // max(1, self.count)),
         )
         part.kind, part.receipt, part.hops = self.kind, self.receipt, self.hops
+        part.passed_by, part.stream = self.passed_by, self.stream
         part.padding = self.padding
         return part
 

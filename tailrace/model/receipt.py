@@ -40,6 +40,17 @@ class Receipt:
             on_settled, self._on_settled = self._on_settled, None
             on_settled(self)
 
+    def follow(self, other: "Receipt") -> None:
+        """Let a share of another receipt, which is held already, end when this one is settled."""
+        before = self._on_settled
+
+        def settle(receipt: "Receipt") -> None:
+            if before is not None:
+                before(receipt)
+            other.release(receipt.refused, receipt.reason)
+
+        self._on_settled = settle
+
     @property
     def settled(self) -> bool:
         return self._shares <= 0

@@ -465,6 +465,7 @@ class Tail(Input[TailOptions]):
         for file in list(self._holding):
             chunk = self._flushed(file)
             if chunk is not None:
+                chunk.stream = file.identity
                 self.context.emit(chunk)
 
     # Reading
@@ -544,6 +545,7 @@ class Tail(Input[TailOptions]):
             else:
                 self._keeper.sign(file, chunk, spot)
         if chunk is not None:
+            chunk.stream = file.identity
             await emit(chunk)
 
     async def _emit_cut(self, file: File, piece: Piece, emit: Emit) -> None:

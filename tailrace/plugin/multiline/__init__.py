@@ -12,15 +12,18 @@ of lines: a file, or one tag of one filter.
 
 from tailrace.plugin.multiline.builtin import built_in
 from tailrace.plugin.multiline.rules import (
+    LEAST_FLUSH_MS,
     MultilineOptions,
     MultilineParser,
     Rule,
     flush_ms_of,
     make_rules,
 )
-from tailrace.plugin.multiline.stream import Joined, Stream
+from tailrace.plugin.multiline.stream import TRUNCATED, Joined, Stream
 
 __all__ = [
+    "LEAST_FLUSH_MS",
+    "TRUNCATED",
     "Joined",
     "MultilineOptions",
     "MultilineParser",
