@@ -12,6 +12,7 @@ from tailrace.config.errors import Place, Problems
 from tailrace.config.options import describe
 from tailrace.config.source import Entry
 from tailrace.plugin import registry
+from tailrace.plugin.multiline import built_in
 from tailrace.testing import FakeContext, chunk_of, make_parser, make_plugin
 
 KINDS = ("input", "parser", "filter", "processor", "output")
@@ -62,7 +63,7 @@ def context(tmp_path):
     (tmp_path / "list.txt").write_text("x\n")
     return FakeContext(
         parsers={"p": make_parser("name p\nformat json")},
-        multiline_parsers={"m": None},
+        multiline_parsers={"m": built_in("java")},
         config_dir=tmp_path,
     )
 
