@@ -58,9 +58,17 @@ def least_options(kind, name, context):
     return section.replace("{DIR}", str(context.config_dir))
 
 
+LEAST_MODULE = bytes.fromhex(  # a memory and a function f that returns a null pointer
+    "0061736d010000000105016000017f03020100050301000107"
+    "0e02066d656d6f72790200016600000a06010400410"
+    "00b"
+)
+
+
 @pytest.fixture
 def context(tmp_path):
     (tmp_path / "list.txt").write_text("x\n")
+    (tmp_path / "a.wasm").write_bytes(LEAST_MODULE)
     return FakeContext(
         parsers={"p": make_parser("name p\nformat json")},
         multiline_parsers={"m": built_in("java")},

@@ -280,3 +280,40 @@ def unpack(data: bytes) -> Any:
         return msgpack.unpackb(
             data, strict_map_key=False, unicode_errors="surrogateescape", raw=False
         )
+
+
+# Bodies alone
+
+
+def encode_bodies(bodies: Sequence[Body]) -> list[bytes]:
+    """Each body as a map, every value in its shortest form."""
+    try:
+        return list(map(msgspec.msgpack.Encoder().encode, bodies))
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        packer = msgpack.Packer(
+            default=_plain, unicode_errors="surrogateescape", autoreset=True, strict_types=False
+        )
+        return [packer.pack(body) for body in bodies]
+
+
+def decode_bodies(maps: Sequence[bytes]) -> list[Body | None]:
+    """The map in each; None for what is no map. Keys that are no text become text."""
+    decode = msgspec.msgpack.Decoder(dict[str, Any], ext_hook=_ext_of).decode
+    try:
+        return list(map(decode, maps))
+    except (ValueError, RecursionError):
+        return list(map(_decode_body, maps))
+
+
+def _ext_of(code: int, data: memoryview) -> Any:
+    return _ext_hook(code, bytes(data))
+
+
+def _decode_body(data: bytes) -> Body | None:
+    try:
+        value = unpacker(data).unpack()
+    except (ValueError, TypeError, RecursionError, msgpack.UnpackException):
+        return None
+    if type(value) is not dict:
+        return None
+    return {key if type(key) is str else str(key): item for key, item in value.items()}
