@@ -50,7 +50,7 @@ class Request:
             raise CompressionError(f"packed more than {MOST_ENCODINGS} times")
         body = self.body
         for encoding in reversed(encodings):
-            body = decompress(encoding, body, limit)
+            body = decompress("deflate" if encoding == "zlib" else encoding, body, limit)
         return body
 
 
