@@ -1,4 +1,4 @@
-"""`tailrace new filter|input|output NAME`: write a plugin with its test; both work as they stand."""
+"""`tailrace new filter|processor|input|parser|output NAME`: write a plugin with its test; both work as they stand."""
 
 from __future__ import annotations
 
@@ -90,6 +90,66 @@ class {title}(Output[{title}Options]):
             raise Retry(f"{{self.options.path}}: {{error.strerror}}") from error
 '''
 
+PROCESSOR = '''"""Say in one sentence what this processor does.
+
+Example:
+    name: {name}
+    key: seen_by
+
+    {{"message": "hi"}}  ->  {{"message": "hi", "seen_by": "{name}"}}
+"""
+
+from tailrace.config import option
+from tailrace.model import Chunk
+from tailrace.plugin import Processor, ProcessorOptions, processor_plugin
+
+
+class {title}Options(ProcessorOptions):
+    key: str = option("seen_by")
+    """Name of the field to add."""
+
+
+@processor_plugin("{name}")
+class {title}(Processor[{title}Options]):
+    def process(self, chunk: Chunk) -> Chunk:
+        key = self.options.key
+        for body in chunk.bodies:
+            body[key] = "{name}"
+        return chunk
+'''
+
+PARSER = '''"""Say in one sentence what this parser reads.
+
+Example:
+    [PARSER]
+        Name   my_lines
+        Format {name}
+"""
+
+from collections.abc import Sequence
+
+from tailrace.config import option
+from tailrace.model import Body
+from tailrace.plugin import Parsed, parser_plugin
+from tailrace.plugin.parsing import FieldParser, ParsingOptions
+
+
+class {title}Options(ParsingOptions):
+    separator: str = option("|")
+    """What stands between a line's level and its message."""
+
+
+@parser_plugin("{name}")
+class {title}(FieldParser[{title}Options]):
+    def parse(self, lines: Sequence[str]) -> Parsed:
+        return self.finish([self.body(line) for line in lines], drop_bad=False)
+
+    def body(self, line: str) -> Body | None:
+        """None: the line does not parse."""
+        level, found, message = line.partition(self.options.separator)
+        return {{"level": level, "message": message}} if found else None
+'''
+
 TESTS = {
     "filter": '''"""The filter {name}."""
 
@@ -108,6 +168,24 @@ def test_emits_the_message():
     chunks = run_input("{name}", "message hi", until=2)
     assert chunks[0].bodies == [{{"message": "hi"}}]
 ''',
+    "processor": '''"""The processor {name}."""
+
+{imports}from tailrace.testing import run_filter
+
+
+def test_adds_the_field():
+    out = run_filter("{name}", "key who", {{"n": 1}}, kind="processor")
+    assert out == [{{"n": 1, "who": "{name}"}}]
+''',
+    "parser": '''"""The parser {name}."""
+
+{imports}from tailrace.testing import make_parser
+
+
+def test_splits_a_line_at_the_separator():
+    parser = make_parser("name p\\nformat {name}\\nseparator ;")
+    assert parser.parse(["warn;slow", "?"]).bodies == [{{"level": "warn", "message": "slow"}}, None]
+''',
     "output": '''"""The output {name}."""
 
 {imports}from tailrace.testing import run_output
@@ -119,7 +197,13 @@ def test_appends_a_line_per_event(tmp_path):
     assert path.read_text() == '{{"n":1}}\\n{{"n":2}}\\n'
 ''',
 }
-SOURCES = {"filter": FILTER, "input": INPUT, "output": OUTPUT}
+SOURCES = {
+    "filter": FILTER,
+    "processor": PROCESSOR,
+    "input": INPUT,
+    "parser": PARSER,
+    "output": OUTPUT,
+}
 
 
 def run(argv: list[str]) -> int:

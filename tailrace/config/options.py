@@ -346,7 +346,9 @@ def _described(name: str, spec: Spec) -> list[Described]:
 
 
 def field_docs(cls: type) -> dict[str, str]:
-    """The strings under the fields of a class, by attribute."""
+    """The strings under the fields of a class, by attribute; a class made at run time brings them as `field_docs`."""
+    if "field_docs" in cls.__dict__:
+        return dict(cls.__dict__["field_docs"])
     import ast
     import inspect
     import itertools

@@ -236,7 +236,7 @@ class Builder:
             )
             return None
         word = entry.value.lower()
-        is_filter = word in registry.names("filter") and word not in registry.names("processor")
+        is_filter = not registry.is_known("processor", word) and registry.is_known("filter", word)
         rules = [
             entry
             for entry in section

@@ -20,6 +20,7 @@ from tailrace.plugin.base import (
     Retry,
 )
 from tailrace.plugin.context import Context, joined
+from tailrace.plugin.function import filter  # noqa: A004  # as users write it: @filter("name")
 from tailrace.plugin.registry import (
     custom_plugin,
     filter_plugin,
@@ -49,6 +50,7 @@ __all__ = [
     "Reject",
     "Retry",
     "custom_plugin",
+    "filter",
     "filter_plugin",
     "input_plugin",
     "joined",

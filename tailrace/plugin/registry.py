@@ -71,6 +71,16 @@ def find(kind: Kind, name: str) -> type[Any]:
     return found
 
 
+def is_known(kind: Kind, name: str) -> bool:
+    """Whether there is a plugin of this kind and name, an installed package's too; built-in ones are not imported."""
+    word = name.lower()
+    return (
+        (kind, word) in _registered
+        or word.replace("-", "_") in built_in(kind)
+        or _from_entry_point(kind, word) is not None
+    )
+
+
 def _import(kind: Kind, module: str) -> None:
     if not module.isidentifier():
         return

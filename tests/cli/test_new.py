@@ -8,7 +8,7 @@ import pytest
 
 from tailrace.cli.main import run
 
-KINDS = ["filter", "input", "output"]
+KINDS = ["filter", "processor", "input", "parser", "output"]
 ROOT = Path(__file__).parents[2]
 
 

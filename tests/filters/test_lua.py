@@ -204,7 +204,7 @@ def test_an_error_leaves_one_record_as_it_was_counted_and_logged(text):
     assert len(out) == 3
     errors = [message for level, message in context.sink.messages if level == "error"]
     assert len(errors) == 1
-    assert context.metrics.by_name["tailrace_filter_lua_errors_total"].values == {(): 1}
+    assert context.metrics.by_name["tailrace_filter_errors_total"].values == {(): 1}
 
 
 def test_a_record_nested_beyond_reason_stays_as_it_was():

@@ -75,8 +75,8 @@ class Lua(Filter[LuaOptions]):
         super().__init__(options)
         self.script = Script(options, self.context)
         self.errors = self.context.metrics.counter(
-            "tailrace_filter_lua_errors_total",
-            "Records that a script failed on and left as they were",
+            "tailrace_filter_errors_total",
+            "Events that a filter failed on and passed on",
         )
 
     def process(self, chunk: Chunk) -> Chunk:

@@ -1,0 +1,175 @@
+"""Plugins of a user's own: from -e, plugins_file, YAML `plugins` and installed packages, of every kind."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+PLUGINS = """
+from tailrace.model import Chunk
+from tailrace.plugin import *
+from tailrace.plugin.parsing import FieldParser, ParsingOptions
+
+
+class CountOptions(PollingOptions):
+    until: int = 3
+
+
+@input_plugin("count_up")
+class CountUp(Input[CountOptions]):
+    async def run(self, emit):
+        bodies = [{"log": f"{number};line"} for number in range(self.options.until)]
+        await emit(Chunk(self.tag, [0] * len(bodies), bodies))
+        self.context.stop_agent()
+
+
+@parser_plugin("semicolon")
+class Semicolon(FieldParser[ParsingOptions]):
+    def parse(self, lines):
+        return self.finish([dict(zip(("number", "text"), line.split(";"))) for line in lines], False)
+
+
+class UpperOptions(ProcessorOptions):
+    key: str = "text"
+
+
+@processor_plugin("upper")
+class Upper(Processor[UpperOptions]):
+    def process(self, chunk):
+        for body in chunk.bodies:
+            body[self.options.key] = body[self.options.key].upper()
+        return chunk
+
+
+@filter("no_ones")
+def no_ones(body, *, digit: str = "1"):
+    return body["number"] != digit
+
+
+class LinesOptions(OutputOptions):
+    path: str
+
+
+@output_plugin("just_lines")
+class JustLines(Output[LinesOptions]):
+    async def flush(self, chunk):
+        with open(self.options.path, "a") as file:
+            file.writelines(f"{body['number']} {body['text']}\\n" for body in chunk.bodies)
+"""
+
+PIPELINE = """
+pipeline:
+  inputs:
+    - name: count_up
+      tag: t
+      until: 4
+  filters:
+    - {name: parser, match: '*', key_name: log, parser: own}
+    - {name: no_ones, match: '*', digit: '2'}
+  outputs:
+    - name: just_lines
+      match: '*'
+      path: out.txt
+      processors:
+        logs:
+          - name: upper
+          - name: no_ones
+            digit: '3'
+parsers:
+  - {name: own, format: semicolon}
+"""
+
+
+def run(folder, *arguments, path=()):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *map(str, path)])}
+    return subprocess.run(
+        [sys.executable, "-c", "from tailrace.cli.main import main; main()", *arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=50,
+    )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "mine.py").write_text(PLUGINS)
+    (tmp_path / "c.yaml").write_text(PIPELINE)
+    return tmp_path
+
+
+def result(folder):
+    return (folder / "out.txt").read_text().splitlines()
+
+
+def test_every_kind_of_plugin_from_a_file_named_on_the_command_line(folder):
+    done = run(folder, "-e", "mine.py", "-c", "c.yaml")
+    assert done.returncode == 0, done.stderr
+    assert result(folder) == ["0 LINE", "1 LINE"]
+
+
+def test_plugins_named_in_yaml(folder):
+    (folder / "c.yaml").write_text(PIPELINE + "plugins:\n  - mine.py\n")
+    done = run(folder, "-c", "c.yaml")
+    assert done.returncode == 0, done.stderr
+    assert result(folder) == ["0 LINE", "1 LINE"]
+
+
+def test_plugins_named_in_a_plugins_file(folder):
+    (folder / "plugins.conf").write_text("[PLUGINS]\n    Path mine.py\n")
+    (folder / "c.yaml").write_text("service:\n  plugins_file: plugins.conf\n" + PIPELINE)
+    done = run(folder, "-c", "c.yaml")
+    assert done.returncode == 0, done.stderr
+    assert result(folder) == ["0 LINE", "1 LINE"]
+
+
+def test_plugins_of_an_installed_package(folder):
+    site = folder / "site"
+    information = site / "mine-1.0.dist-info"
+    information.mkdir(parents=True)
+    (folder / "mine.py").rename(site / "mine_package.py")
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text(
+        "".join(
+            f"[tailrace.{kind}s]\n{name} = mine_package\n"
+            for kind, name in (
+                ("input", "count_up"),
+                ("parser", "semicolon"),
+                ("filter", "no_ones"),
+                ("processor", "upper"),
+                ("output", "just_lines"),
+            )
+        )
+    )
+    done = run(folder, "-c", "c.yaml", path=[site])
+    assert done.returncode == 0, done.stderr
+    assert result(folder) == ["0 LINE", "1 LINE"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import no_such_module", "no_such_module"),
+        ("this is no Python", "SyntaxError"),
+        (
+            "from tailrace.plugin import filter\n@filter('x')\ndef x(a, b): pass",
+            "must take one body",
+        ),
+    ],
+)
+def test_a_file_that_will_not_do_is_an_error_of_the_configuration(folder, text, said):
+    (folder / "mine.py").write_text(text)
+    done = run(folder, "-e", "mine.py", "-c", "c.yaml")
+    assert done.returncode != 0
+    assert said in done.stderr
+
+
+def test_a_missing_file_is_named(folder):
+    done = run(folder, "-e", "nowhere.py", "-i", "dummy", "-o", "null", "--dry-run")
+    assert done.returncode != 0
+    assert "nowhere.py" in done.stderr
