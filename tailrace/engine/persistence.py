@@ -131,6 +131,19 @@ class Persistence:
             )
         return True
 
+    def spill(self, chunk: Chunk, output: str, source: Source) -> tuple[Chunk, Receipt, int] | None:
+        """Write a chunk for one output that holds too much: its stub, the receipt of that, its bytes; None if the disk won't take it."""
+        if chunk.kind is not LOGS:
+            return None
+        try:
+            file = self.storage.write(f"overflow_of_{output}", chunk, (output,))
+        except OSError as error:
+            self._note_failure(error)
+            return None
+        stored = Stored(file, [output], lambda stored: self._end(stored, source))
+        self._hold(stored, source)
+        return file.stub(chunk.tag), stored.receipt(output), file.size
+
     def _durable(self, file: StoredChunk, receipt: Receipt) -> Callable[[], None]:
         """With full sync hold the input's receipt; what is given settles it, the first time."""
         if self.storage.syncs is None:

@@ -16,7 +16,13 @@ from tailrace.config.errors import ConfigError, InvalidConfiguration, Problems
 from tailrace.engine.books import Books, FilterBook, InputBook, OutputBook
 from tailrace.engine.build import Instance, Plan
 from tailrace.engine.persistence import Backlog, Persistence
-from tailrace.engine.queue import HARD_LIMIT_BYTES, SOFT_LIMIT_BYTES, OutputQueue, QueueSettings
+from tailrace.engine.queue import (
+    HARD_LIMIT_BYTES,
+    SOFT_LIMIT_BYTES,
+    OutputQueue,
+    QueueSettings,
+    Spill,
+)
 from tailrace.engine.rate import RateGate, RateLimits, RateMeter
 from tailrace.engine.router import (
     ConditionalRoute,
@@ -250,7 +256,7 @@ class Pipeline:
 
     def _make_ports(self, problems: Problems) -> None:
         plan = self.plan
-        self.outputs = [self._output_port(instance) for instance in plan.outputs]
+        self.outputs = [self._output_port(instance, problems) for instance in plan.outputs]
         self._outputs_by_name = {port.name: port for port in self.outputs}
         self.inputs = [self._input_port(instance, problems) for instance in plan.inputs]
         steps = [(instance, self._filter_step(instance)) for instance in plan.filters]
@@ -313,7 +319,7 @@ class Pipeline:
         instance.context.on_emit = lambda chunk: self.ingest(chunk, port)
         instance.context.on_drop = lambda count, reason: add_to(port.book.dropped, reason, count)
 
-    def _output_port(self, instance: Instance) -> OutputPort:
+    def _output_port(self, instance: Instance, problems: Problems) -> OutputPort:
         options, service = instance.options, self.plan.services.options
         settings = QueueSettings(
             flush_interval=service.flush,
@@ -329,10 +335,32 @@ class Pipeline:
         book = self.books.outputs.setdefault(instance.name, OutputBook())
         steps = [self._output_step(each) for each in instance.processors]
         prepare = (lambda chunk: apply_steps(chunk.copy(deep=True), steps)) if steps else None
+        spill = None
+        if options.queue_full == "overflow":
+            spill = self._spill_for(instance, problems)
         queue = OutputQueue(
-            instance.plugin, settings, book, instance.context.log, self._on_room, prepare
+            instance.plugin,
+            settings,
+            book,
+            instance.context.log,
+            self._on_room,
+            prepare,
+            spill=spill,
         )
         return OutputPort(instance, queue)
+
+    def _spill_for(self, instance: Instance, problems: Problems) -> Spill | None:
+        disk, overflow = self._persistence, Source(f"overflow_of_{instance.name}")
+        if disk is not None:
+            return lambda chunk: disk.spill(chunk, instance.name, overflow)
+        entry = instance.section.last("queue_full")
+        problems.add(
+            "queue_full is overflow, but the service has no storage.path.",
+            mend="Add to the service section: storage.path FOLDER.",
+            place=entry.place if entry else instance.section.place,
+            where=f"output {instance.name}",
+        )
+        return None
 
     def _output_step(self, instance: Instance) -> FilterStep:
         return FilterStep(instance, FilterBook())

@@ -2,8 +2,9 @@
 
 Nothing here is shared between outputs, so nothing that one output holds can stop another one. Chunks of
 one tag from one source form a **lane**; a lane's chunks leave in order, merged up to the output's preferred
-size. A lane whose flush failed waits for its retry with its chunks behind it, while other lanes go on; after several
-failures in a row the whole output waits, so that a dead server sees one try at a time.
+size. A lane whose flush failed waits for its retry with its chunks behind it, while other lanes go on; new data for it
+brings an early try of its oldest chunk, which does not count. After several failures in a row the breaker opens, so
+that a dead server sees one try at a time; once it answers again all that waits goes on at once.
 """
 
 from __future__ import annotations
@@ -13,14 +14,16 @@ import heapq
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from enum import Enum, auto
+from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 from tailrace.engine.books import OutputBook, RouteBook
+from tailrace.engine.breaker import Breaker
+from tailrace.engine.concurrency import AdaptiveLimit
+from tailrace.engine.lane import Batch, Item, Key, Lane, State
 from tailrace.engine.retry import delay
-from tailrace.model import LOGS, Chunk, Receipt, merge
+from tailrace.model import LOGS, Chunk, Receipt
 from tailrace.plugin import Output, Partial, Reject, Retry
 from tailrace.plugin.log import Log
 
@@ -30,78 +33,12 @@ HARD_LIMIT_BYTES = 64_000_000
 """How much may wait for an output that fails or hangs, unless `queue_limit` says otherwise."""
 STUCK_SECONDS = 1.0
 """A flush that takes longer counts as hanging: then the hard limit applies, so that others go on."""
-GATE_AFTER = 3
-"""Failures in a row after which the whole output waits instead of one lane."""
 SHUTDOWN_RETRY_SECONDS = 0.5
 
-Key = tuple[str, Any, Any]
-
-
-@dataclass(slots=True, eq=False)
-class Item:
-    """A chunk on its way to one output; `receipt` holds a share for this route."""
-
-    chunk: Chunk
-    receipt: Receipt
-    count: int
-    nbytes: int
-    """Memory, raw bytes."""
-    size: int = 0
-    """Raw bytes of the events, in memory or not."""
-    disk_bytes: int = 0
-    """Size of its file, if it has one."""
-    order: int = 0
-    """Grows with each chunk that this queue takes."""
-    source: str = ""
-    born: float = 0.0
-    """When it was queued, by the loop's clock."""
-    packed: int = 0
-    """Size as MessagePack, for the counts."""
-
-
-@dataclass(slots=True, eq=False)
-class Batch:
-    """What one flush takes: the items, and the chunk made of them."""
-
-    items: list[Item]
-    chunk: Chunk
-    attempts: int = 0
-
-    @property
-    def count(self) -> int:
-        return sum(item.count for item in self.items)
-
-    @property
-    def nbytes(self) -> int:
-        return sum(item.nbytes for item in self.items)
-
-
-class State(Enum):
-    IDLE = auto()
-    WAITING = auto()
-    READY = auto()
-    FLUSHING = auto()
-    RETRYING = auto()
-
-
-@dataclass(slots=True)
-class Lane:
-    """The chunks of one tag from one source, in order."""
-
-    key: Key
-    state: State = State.IDLE
-    items: deque[Item] = field(default_factory=deque)
-    nbytes: int = 0
-    urgent: bool = False
-    due: float = 0.0
-    batch: Batch | None = None
-
-    @property
-    def oldest(self) -> Item | None:
-        """The oldest chunk that waits; what is being sent right now does not."""
-        if self.batch is not None and self.state is State.RETRYING:
-            return self.batch.items[0]
-        return self.items[0] if self.items else None
+Refused = Callable[[Chunk, str, int, int], None]
+"""Takes events that were given up, the reason, the status and the number of tries."""
+Spill = Callable[[Chunk], tuple[Chunk, Receipt, int] | None]
+"""Writes a chunk to the disk: what stands for it in memory, the receipt of that, and bytes on disk; None if it can't be."""
 
 
 @dataclass(slots=True)
@@ -131,7 +68,8 @@ class OutputQueue:
         log: Log,
         on_room: Callable[[], None],
         prepare: Callable[[Chunk], Chunk] | None = None,
-        on_refused: Callable[[Chunk, str, int], None] | None = None,
+        on_refused: Refused | None = None,
+        spill: Spill | None = None,
     ) -> None:
         self.plugin = plugin
         self.settings = settings
@@ -139,17 +77,17 @@ class OutputQueue:
         self.log = log
         self.nbytes = 0
         self.disk_bytes = 0
-        self.failures = 0
-        """Failed flushes in a row."""
+        self.breaker = Breaker(settings.retry_cap)
+        self.concurrency = AdaptiveLimit(settings.workers)
         self._on_room = on_room
         self._prepare = prepare
         self._on_refused = on_refused
+        self._spill = spill
         self._lanes: dict[Key, Lane] = {}
         self._ready: deque[Lane] = deque()
         self._waiting: deque[Lane] = deque()
         self._retries: list[tuple[float, int, Lane]] = []
         self._sequence = count()
-        self._gate_until = 0.0
         self._busy = 0
         self._flush_started: dict[int, float] = {}
         self._wakeup = asyncio.Event()
@@ -168,7 +106,7 @@ class OutputQueue:
             return False
         if self.nbytes >= settings.hard_limit:
             return True
-        return not (self.failures or self._is_stuck())
+        return not (self.breaker.failures or self._is_stuck())
 
     def _is_stuck(self) -> bool:
         oldest = min(self._flush_started.values(), default=None)
@@ -218,21 +156,42 @@ class OutputQueue:
             self._wait_for_flush(lane)
         if lane.state is State.WAITING and self._is_due_early(lane):
             self._make_ready(lane)
+        elif lane.state is State.RETRYING:
+            self._probe_soon(lane)
 
     def _make_room(self, item: Item) -> bool:
         """Apply the policy of a full queue; False if the item itself had to go."""
         settings = self.settings
-        while settings.disk_limit and self.disk_bytes > settings.disk_limit and self._lanes:
+        while settings.disk_limit and self.disk_bytes > settings.disk_limit:
             if not self.drop_oldest("storage.total_limit_size"):
                 break
         if settings.when_full == "block" or self.nbytes <= settings.hard_limit:
             return True
-        if settings.when_full == "drop_newest":
+        if settings.when_full == "overflow":
+            self._overflow(item)
+        elif settings.when_full == "drop_newest":
             self._end([item], dropped="queue full")
             return False
-        while self.nbytes > settings.hard_limit and self.drop_oldest("queue full"):
-            pass
+        else:
+            while self.nbytes > settings.hard_limit and self.drop_oldest("queue full"):
+                pass
         return True
+
+    def _overflow(self, item: Item) -> None:
+        """Let an item wait on the disk; its receipt is settled then. If the disk won't take it, it stays in memory."""
+        if item.disk_bytes or self._spill is None:
+            return
+        spilled = self._spill(item.chunk)
+        if spilled is None:
+            return
+        durable = item.receipt
+        self.nbytes -= item.nbytes
+        item.chunk, item.receipt, item.disk_bytes = spilled
+        item.nbytes = item.chunk.nbytes
+        self.nbytes += item.nbytes
+        self.disk_bytes += item.disk_bytes
+        item.receipt.hold()
+        durable.release()
 
     def drop_oldest(self, reason: str, source: Any = None) -> bool:
         """Give up the oldest chunk that waits (of one source, if given), counted; False if none does.
@@ -269,6 +228,17 @@ class OutputQueue:
         self._waiting.append(lane)
         self._wake_at(lane.due)
 
+    def _probe_soon(self, lane: Lane) -> None:
+        """New data came for a lane that waits for its retry: try earlier, as new data would be."""
+        when = self._loop.time() + self.settings.flush_interval
+        if when < lane.due:
+            self._push_retry(lane, when)
+
+    def _push_retry(self, lane: Lane, when: float) -> None:
+        lane.turn = next(self._sequence)
+        heapq.heappush(self._retries, (when, lane.turn, lane))
+        self._wake_at(when)
+
     def _make_ready(self, lane: Lane) -> None:
         lane.state = State.READY
         self._ready.append(lane)
@@ -304,19 +274,37 @@ class OutputQueue:
         """A lane to flush now, marked as flushing; else None, with the timer set for the next."""
         now = self._loop.time()
         self._collect_due(now)
-        if self._busy >= max(1, self.settings.workers):
+        if self._busy >= self.concurrency.now:
             return None
-        if self._gate_until > now and not self._draining:
-            self._wake_at(self._gate_until)
+        if not self.breaker.may_start(now, self._busy):
+            if self.breaker.open_until > now:
+                self._wake_at(self.breaker.open_until)
             return None
         while self._ready:
             lane = self._ready.popleft()
             if lane.items or lane.batch:
-                lane.state = State.FLUSHING
-                self._busy += 1
-                return lane
+                return self._begin(lane)
             self._forget(lane)
+        if self._retries and not (self.breaker.is_closed or self._draining):
+            return self._begin(self._pop_retry())  # the breaker's own try, before its time
         return None
+
+    def _begin(self, lane: Lane) -> Lane:
+        lane.state = State.FLUSHING
+        self._busy += 1
+        return lane
+
+    def _pop_retry(self) -> Lane:
+        lane = heapq.heappop(self._retries)[2]
+        self._drop_void_retries()
+        return lane
+
+    def _drop_void_retries(self) -> None:
+        retries = self._retries
+        while retries and (
+            retries[0][1] != retries[0][2].turn or retries[0][2].state is not State.RETRYING
+        ):
+            heapq.heappop(retries)
 
     def _collect_due(self, now: float) -> None:
         waiting = self._waiting
@@ -327,10 +315,12 @@ class OutputQueue:
             if lane.state is State.WAITING:
                 lane.state = State.READY
                 self._ready.append(lane)
+        self._drop_void_retries()
         while self._retries and self._retries[0][0] <= now:
-            lane = heapq.heappop(self._retries)[2]
+            lane = self._pop_retry()
             lane.state = State.READY
             self._ready.append(lane)
+            self._drop_void_retries()
         nexts = ([waiting[0].due] if waiting else []) + (
             [self._retries[0][0]] if self._retries else []
         )
@@ -353,27 +343,30 @@ class OutputQueue:
         lane.nbytes -= size
         return taken
 
-    def _make_batch(self, items: list[Item]) -> Batch | None:
-        """One chunk of the items; None, with the items counted as lost, if their file can't be read any more."""
+    def _open_batch(self, batch: Batch) -> Chunk | None:
+        """The batch's chunk; None, with its items counted as lost, if their file can't be read any more."""
         try:
-            chunk = merge([item.chunk for item in items])
+            chunk = batch.merge()
             if self._prepare is not None:
                 chunk = self._prepare(chunk)
         except (OSError, ValueError) as error:
-            count = sum(item.count for item in items)
-            self.log.error(f"{count} events can't be read back from storage: {error}")
-            self._end(items, rejected="storage can't be read")
+            self.log.error(f"{batch.count} events can't be read back from storage: {error}")
+            self._end(batch.items, rejected="storage can't be read")
             return None
-        return Batch(items, chunk)
+        batch.chunk = chunk
+        return chunk
 
     async def _flush(self, lane: Lane) -> None:
         flush_id = next(self._sequence)
         self._flush_started[flush_id] = self._loop.time()
         try:
             if lane.batch is None:
-                lane.batch = self._make_batch(self._take(lane))
-            if lane.batch is not None:
-                await self._try(lane, lane.batch)
+                lane.batch = Batch(self._take(lane))
+            chunk = lane.batch.chunk or self._open_batch(lane.batch)
+            if chunk is None:
+                lane.batch = None
+            else:
+                await self._try(lane, lane.batch, chunk)
         finally:
             del self._flush_started[flush_id]
             self._busy -= 1
@@ -383,8 +376,8 @@ class OutputQueue:
     def _go_on(self, lane: Lane) -> None:
         if lane.state is State.RETRYING:
             return
-        if lane.batch is not None:  # cancelled in the middle: it stays to be counted as left
-            lane.state = State.IDLE
+        if lane.batch is not None:  # cancelled in the middle
+            self._make_ready(lane)
         elif not lane.items:
             lane.urgent = False
             self._forget(lane)
@@ -393,71 +386,98 @@ class OutputQueue:
         else:
             self._wait_for_flush(lane)
 
-    async def _try(self, lane: Lane, batch: Batch) -> None:
+    async def _try(self, lane: Lane, batch: Batch, chunk: Chunk) -> None:
         """One flush, and what its outcome means."""
-        batch.attempts += 1
+        began = self._loop.time()
+        counts = not batch.attempts or began >= lane.due or self._draining
+        batch.attempts += counts
         try:
-            if batch.chunk.count:
-                await self.plugin.flush(batch.chunk)
+            if chunk.count:
+                await self.plugin.flush(chunk)
         except Retry as failure:
-            self._retry(lane, batch, failure.why, failure.after)
+            self._retry(lane, batch, failure, counts)
         except Reject as refusal:
-            self._refuse(lane, batch, refusal.why)
+            self._refuse(lane, batch, chunk, refusal.why, refusal.status)
         except Partial as partial:
-            self._partly(lane, batch, partial)
+            self._partly(lane, batch, partial, counts)
+        except OSError as error:  # of the network or the disk: it may pass
+            self._retry(lane, batch, Retry(f"{type(error).__name__}: {error}"), counts)
         except Exception as bug:
             trace = "".join(traceback.format_exception(bug))
             self.log.error(
                 f"flush failed unexpectedly, {batch.count} events are given up:\n{trace}"
             )
-            self._refuse(lane, batch, f"{type(bug).__name__}: {bug}", logged=True)
+            self._refuse(lane, batch, chunk, f"{type(bug).__name__}: {bug}", logged=True)
         else:
-            self._succeed(lane, batch)
+            self._succeed(lane, batch, self._loop.time() - began)
 
-    def _succeed(self, lane: Lane, batch: Batch) -> None:
-        if self.failures:
-            self.log.info("deliveries work again")
-        self.failures = 0
-        self._gate_until = 0.0
+    def _succeed(self, lane: Lane, batch: Batch, seconds: float) -> None:
+        self.concurrency.succeed(seconds)
+        self._note_answer()
         lane.batch = None
         self._end(batch.items)
 
-    def _refuse(self, lane: Lane, batch: Batch, why: str, logged: bool = False) -> None:
+    def _note_answer(self) -> None:
+        """The destination is there: after failures everything that waits for it is tried at once."""
+        if self.breaker.is_closed:
+            self.breaker.succeed()
+            return
+        self.breaker.succeed()
+        self.log.info("deliveries work again")
+        self._make_retries_ready()
+
+    def _make_retries_ready(self) -> None:
+        for _, turn, lane in sorted(self._retries):
+            if lane.state is State.RETRYING and turn == lane.turn:
+                self._make_ready(lane)
+        self._retries.clear()
+
+    def _refuse(
+        self,
+        lane: Lane,
+        batch: Batch,
+        chunk: Chunk,
+        why: str,
+        status: int = 0,
+        logged: bool = False,
+    ) -> None:
         self.book.errors += 1
         if not logged:
             self.log.error(f"{batch.count} events refused: {why}")
+            self._note_answer()
         if self._on_refused is not None:
-            self._on_refused(batch.chunk, why, batch.attempts)
+            self._on_refused(chunk, why, status, batch.attempts)
         lane.batch = None
         self._end(batch.items, rejected=why)
 
-    def _partly(self, lane: Lane, batch: Batch, partial: Partial) -> None:
+    def _partly(self, lane: Lane, batch: Batch, partial: Partial, counts: bool) -> None:
         """Some events were taken: the refused ones end here, the others to retry stay the lane's batch."""
         refused = 0
-        for chunk, why in partial.rejected:
-            refused += chunk.count
+        for refusal in partial.rejected:
+            refused += refusal.chunk.count
             self.book.errors += 1
             if self._on_refused is not None:
-                self._on_refused(chunk, why, batch.attempts)
-        if partial.rejected:
-            self.log.error(f"{refused} events refused: {partial.rejected[0][1]}")
+                self._on_refused(refusal.chunk, refusal.why, refusal.status, batch.attempts)
+        why = partial.rejected[0].why if refused else ""
+        if refused:
+            self.log.error(f"{refused} events refused: {why}")
         again = partial.retry
         if again is None or not again.count:
+            self._note_answer()
             lane.batch = None
-            self._end(
-                batch.items, refused=refused, rejected=partial.rejected[0][1] if refused else ""
-            )
+            self._end(batch.items, refused=refused, rejected=why)
             return
         share = joined_receipt(batch.items)
         disk_bytes = sum(item.disk_bytes for item in batch.items)
+        first = batch.items[0]
         for item in batch.items:
             self.nbytes -= item.nbytes
         gone = batch.count - again.count
         self.book.in_flight -= gone
         self.book.delivered += gone - refused
         if refused:
-            self.book.reject(refused, partial.rejected[0][1])
-        first, packed = batch.items[0], sum(item.packed for item in batch.items)
+            self.book.reject(refused, why)
+        packed = sum(item.packed for item in batch.items)
         packed_again = packed * again.count // max(1, batch.count)
         route = self._route(first.source)
         route.deliver(gone - refused, packed - packed_again, self._loop.time() - first.born)
@@ -478,38 +498,48 @@ class OutputQueue:
         )
         self.nbytes += rest.nbytes
         batch.items, batch.chunk = [rest], again
-        self._retry(lane, batch, partial.why, None)
+        self._retry(lane, batch, Retry(partial.why, partial.after, partial.status), counts)
 
-    def _retry(self, lane: Lane, batch: Batch, why: str, after: float | None) -> None:
-        limit, settings = self.settings.retry_limit, self.settings
-        self.failures += 1
-        if limit is not None and batch.attempts > limit:
-            self.book.retries_failed += 1
-            self.log.error(
-                f"{batch.count} events given up after {batch.attempts} tries (retry_limit {limit}): {why}"
-            )
-            if self._on_refused is not None:
-                self._on_refused(batch.chunk, why, batch.attempts)
-            lane.batch = None
-            self._end(batch.items, dropped="retries exhausted")
-            return
-        wait = delay(batch.attempts, settings.retry_base, settings.retry_cap)
-        if after is not None:
-            wait = max(after, 0.0)
+    def _retry(self, lane: Lane, batch: Batch, failure: Retry, counts: bool) -> None:
+        limit, settings, now = self.settings.retry_limit, self.settings, self._loop.time()
+        self.concurrency.fail()
+        opened = self.breaker.fail(now, failure.after)
         if self._draining:
-            wait = min(wait, SHUTDOWN_RETRY_SECONDS)
+            self.breaker.let_through()
+        if limit is not None and batch.attempts > limit:
+            self._give_up(lane, batch, failure)
+            return
+        if counts:
+            wait = delay(batch.attempts, settings.retry_base, settings.retry_cap)
+            if failure.after is not None:
+                wait = max(failure.after, 0.0)
+            if self._draining:
+                wait = min(wait, SHUTDOWN_RETRY_SECONDS)
+            lane.due = now + wait
+            self.log.warn(
+                f"{batch.count} events will be sent again in {wait:.1f} s (try {batch.attempts}): {failure.why}"
+            )
+        if opened:
+            self.log.warn(
+                f"{self.breaker.failures} failures in a row: one try at a time until it answers again"
+            )
         self.book.retries += 1
         self.book.retried_records += batch.count
-        self.log.warn(
-            f"{batch.count} events will be sent again in {wait:.1f} s (try {batch.attempts}): {why}"
-        )
-        due = self._loop.time() + wait
+        batch.rest()
         lane.state = State.RETRYING
-        heapq.heappush(self._retries, (due, next(self._sequence), lane))
-        if self.failures >= GATE_AFTER:
-            self._gate_until = self._retries[0][0]
-        self._wake_at(due)
+        self._push_retry(lane, lane.due)
         self._on_room()
+
+    def _give_up(self, lane: Lane, batch: Batch, failure: Retry) -> None:
+        self.book.retries_failed += 1
+        self.log.error(
+            f"{batch.count} events given up after {batch.attempts} tries "
+            f"(retry_limit {self.settings.retry_limit}): {failure.why}"
+        )
+        if self._on_refused is not None and batch.chunk is not None:
+            self._on_refused(batch.chunk, failure.why, failure.status, batch.attempts)
+        lane.batch = None
+        self._end(batch.items, dropped="retries exhausted")
 
     def _end(
         self, items: list[Item], *, dropped: str = "", rejected: str = "", refused: int = -1
@@ -551,6 +581,11 @@ class OutputQueue:
             for lane in self._lanes.values()
             if lane.key[2] == source
         )
+
+    def oldest_age(self) -> float:
+        """Seconds that the oldest chunk has waited here; 0 if none does."""
+        now = self._loop.time()
+        return max((now - item.born for item in self.items()), default=0.0)
 
     async def wait_for_less(self) -> None:
         """Until the way of some events has ended here."""
@@ -619,11 +654,8 @@ class OutputQueue:
     def drain(self) -> None:
         """From now on flush without waiting for the interval; what waits for a retry is tried at once."""
         self._draining = True
-        self._gate_until = 0.0
-        for _, _, lane in sorted(self._retries):
-            lane.state = State.READY
-            self._ready.append(lane)
-        self._retries.clear()
+        self.breaker.let_through()
+        self._make_retries_ready()
         self._wakeup.set()
 
     def left(self) -> int:

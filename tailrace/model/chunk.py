@@ -142,6 +142,15 @@ class Chunk:
         """Make this a chunk of `count` events whose content `decode` brings when somebody looks."""
         self._bodies, self._decode, self.count = None, decode, count
 
+    def unopened(self) -> Chunk:
+        """This chunk; if its content must be brought first, another of the same events, so that this one takes no memory."""
+        if self._decode is None or self.packed is not None:
+            return self
+        twin = Chunk(self.tag, [], [], None, self.nbytes)
+        twin.kind = self.kind
+        twin.defer(self.count, self._decode)
+        return twin
+
     @classmethod
     def of_payload(cls, tag: str, kind: Signal, payload: Any, count: int, nbytes: int) -> Chunk:
         """Metrics, traces or profiles: `payload` is their own model, `count` its items."""

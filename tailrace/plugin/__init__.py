@@ -16,6 +16,7 @@ from tailrace.plugin.base import (
     PollingOptions,
     Processor,
     ProcessorOptions,
+    Refusal,
     Reject,
     Retry,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "PollingOptions",
     "Processor",
     "ProcessorOptions",
+    "Refusal",
     "Reject",
     "Retry",
     "custom_plugin",

@@ -33,36 +33,57 @@ Kind = Literal["input", "parser", "filter", "processor", "output", "custom"]
 class Retry(Exception):
     """The chunk could not be delivered now; keep it and try again (`FLB_RETRY`).
 
-    `after` is the number of seconds the server asked to wait (`Retry-After`), if it did.
+    `after` is the number of seconds the server asked to wait (`Retry-After`), if it did; `status` what it answered.
     """
 
-    def __init__(self, why: str, after: float | None = None) -> None:
+    def __init__(self, why: str, after: float | None = None, status: int = 0) -> None:
         super().__init__(why)
         self.why = why
         self.after = after
+        self.status = status
 
 
 class Reject(Exception):
-    """The destination will never take this chunk; drop it, counted with the reason (`FLB_ERROR`)."""
+    """The destination will never take this chunk; drop it, counted with the reason (`FLB_ERROR`).
 
-    def __init__(self, why: str) -> None:
+    `status` is what the server answered, if it is a number (HTTP 400).
+    """
+
+    def __init__(self, why: str, status: int = 0) -> None:
         super().__init__(why)
         self.why = why
+        self.status = status
+
+
+class Refusal(NamedTuple):
+    """Events that a destination will never take, with the reason and its status for them."""
+
+    chunk: Chunk
+    why: str
+    status: int = 0
 
 
 class Partial(Exception):
     """Some events of the chunk were delivered: `retry` is what to send again, `rejected` what was refused.
 
-    `retry` is a chunk or None; `rejected` pairs the refused events (a chunk) with the reason.
+    `retry` is a chunk or None; `rejected` gives the refused events (a chunk) with the reason and, if there is one, the status.
+    `after` and `status` are those of `Retry`, for what is to be sent again.
     """
 
     def __init__(
-        self, why: str, retry: Chunk | None, rejected: Sequence[tuple[Chunk, str]] = ()
+        self,
+        why: str,
+        retry: Chunk | None,
+        rejected: Sequence[Refusal | tuple[Chunk, str] | tuple[Chunk, str, int]] = (),
+        after: float | None = None,
+        status: int = 0,
     ) -> None:
         super().__init__(why)
         self.why = why
         self.retry = retry
-        self.rejected = list(rejected)
+        self.rejected = [Refusal(*each) for each in rejected]
+        self.after = after
+        self.status = status
 
 
 def read_log_level(value: Any) -> Level:
@@ -210,13 +231,15 @@ class OutputOptions(MatchOptions):
     """How often a chunk is tried again: a number, `no_limits` or `false` (for ever), `no_retries`; default: `scheduler.retry_limit`, 1."""
 
     workers: int = option(0)
-    """How many flushes of this output may run at once; 0 and 1: one after the other, which keeps the order."""
+    """How many flushes of this output may run at once, fewer while it answers slowly or fails; 0 and 1: one after the other, which keeps the order."""
 
     queue_limit: Size = option(0)
     """How much undelivered data (raw bytes) this output may hold in memory; 0: 64M."""
 
-    queue_full: str = option("block", reader=one_of("block", "drop_oldest", "drop_newest"))
-    """What happens at the limit: block (inputs wait), drop_oldest or drop_newest (counted)."""
+    queue_full: str = option(
+        "block", reader=one_of("block", "drop_oldest", "drop_newest", "overflow")
+    )
+    """What happens at the limit: block (inputs wait), drop_oldest or drop_newest (counted), overflow (to the disk, under `storage.path`)."""
 
     tls_windows_certstore_name: str = option("", name="tls.windows.certstore_name", reader=WINDOWS)
     """Certificate store of Windows to trust. Only on Windows, where this agent does not run yet: an error."""
@@ -420,6 +443,7 @@ __all__ = [
     "PollingOptions",
     "Processor",
     "ProcessorOptions",
+    "Refusal",
     "Reject",
     "Retry",
 ]

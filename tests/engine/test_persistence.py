@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from tailrace.config.errors import InvalidConfiguration
 from tailrace.engine import persistence
 from tailrace.engine.pipeline import Pipeline
 from tailrace.engine.storage import Storage, StoredChunk
@@ -187,3 +188,27 @@ def test_a_file_that_does_not_reach_the_disk_keeps_its_input_waiting(tmp_path, m
             return list(life.settled)
 
     assert asyncio.run(scenario()) == ([] if error else [0])
+
+
+def test_what_overflows_a_queue_waits_on_disk_in_its_order(tmp_path):
+    async def scenario():
+        away = {**DEAD, "queue_full": "overflow", "queue_limit": 1500}
+        async with Life(tmp_path, [{**SOURCE, "chunks": 20}], [away]) as first:
+            await until(lambda: len(first.settled) == 18)
+            assert first.pipeline.outputs[0].queue.nbytes < 6000
+            assert first.settled == list(range(2, 20))
+        assert len(files(tmp_path)) == 20
+        alive = {**TAKES, "alias": "dead"}
+        async with Life(tmp_path, [{"name": "test_silent"}], [alive]) as second:
+            await until(lambda: len(second.taken("dead")) == 200)
+
+    asyncio.run(scenario())
+
+
+def test_overflow_needs_a_folder():
+    async def scenario():
+        plan, _, sink = build(configuration([SOURCE], [], [{**DEAD, "queue_full": "overflow"}]))
+        with pytest.raises(InvalidConfiguration, match=r"no storage\.path"):
+            Pipeline(plan, Log(sink))
+
+    asyncio.run(scenario())

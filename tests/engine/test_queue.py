@@ -52,7 +52,9 @@ class Bench:
             self.book,
             Log(self.sink, "output"),
             lambda: None,
-            on_refused=lambda part, why, tries: self.refused.append((part.count, why, tries)),
+            on_refused=lambda part, why, status, tries: self.refused.append(
+                (part.count, why, tries)
+            ),
         )
         self.settled = []
 
@@ -191,7 +193,7 @@ def test_block_is_full_at_the_soft_limit_but_a_failing_output_may_hold_more():
         assert not bench.queue.is_full
         bench.put(chunk(2))
         assert bench.queue.is_full
-        bench.queue.failures = 1
+        bench.queue.breaker.failures = 1
         assert not bench.queue.is_full
         for number in range(10):
             bench.put(chunk(number))
@@ -256,6 +258,65 @@ def test_each_source_has_its_own_book_with_latencies():
     asyncio.run(scenario())
 
 
+def test_new_data_brings_an_early_try_of_the_oldest_that_does_not_count():
+    async def scenario():
+        bench = Bench(
+            Recorder(Retry("away"), Retry("away"), None),
+            retry_base=1000,
+            retry_cap=1000,
+            retry_limit=1,
+        )
+        bench.put(chunk(1))
+        task = asyncio.ensure_future(bench.queue.run())
+        await until(lambda: bench.book.retries == 1)
+        bench.put(chunk(2))
+        await until(lambda: bench.book.retries == 2)
+        bench.put(chunk(3))
+        await until(lambda: bench.queue.is_empty)
+        task.cancel()
+        assert bench.output.flushed == [[1], [2, 3]]
+        assert bench.book.dropped == {}
+
+    asyncio.run(scenario())
+
+
+def test_a_dead_destination_sees_one_try_at_a_time_and_all_goes_on_once_it_answers():
+    async def scenario():
+        away = [True]
+
+        def answer(part):
+            return Retry("away") if away[0] else None
+
+        bench = Bench(Recorder(answer), retry_base=1000, retry_cap=1000, retry_limit=None)
+        task = asyncio.ensure_future(bench.queue.run())
+        for number in range(50):
+            bench.put(chunk(number, tag=f"t{number}"))
+        await until(lambda: not bench.queue.breaker.is_closed)
+        tries = bench.book.retries
+        await asyncio.sleep(0.05)
+        assert bench.book.retries == tries == 3
+        away[0] = False
+        await until(lambda: bench.queue.is_empty)
+        task.cancel()
+        assert sorted(bench.output.flushed) == [[number] for number in range(50)]
+        assert bench.book.retries == 3
+
+    asyncio.run(scenario())
+
+
+def test_a_destination_that_asks_for_time_is_left_alone_by_all_lanes():
+    async def scenario():
+        bench = Bench(Recorder(Retry("busy", after=0.1), None), retry_base=0.001, retry_cap=0.001)
+        began = asyncio.get_running_loop().time()
+        bench.put(chunk(1, tag="a"))
+        bench.put(chunk(2, tag="b"))
+        await bench.until_empty()
+        assert asyncio.get_running_loop().time() - began >= 0.1
+        assert sorted(bench.output.flushed) == [[1], [2]]
+
+    asyncio.run(scenario())
+
+
 def test_what_is_dropped_is_counted_by_source_too():
     async def scenario():
         bench = Bench(Recorder(), when_full="drop_newest", hard_limit=1)
@@ -263,6 +324,17 @@ def test_what_is_dropped_is_counted_by_source_too():
         route = bench.book.routes["source"]
         assert (route.records, route.dropped_records) == (0, 1)
         assert route.dropped_bytes > 0
+
+    asyncio.run(scenario())
+
+
+def test_an_error_of_the_network_is_tried_again():
+    async def scenario():
+        bench = Bench(Recorder(ConnectionResetError("by peer"), None))
+        bench.put(chunk(1))
+        await bench.until_empty()
+        assert bench.output.flushed == [[1]]
+        assert any("ConnectionResetError: by peer" in text for _, text in bench.sink.messages)
 
     asyncio.run(scenario())
 
@@ -275,3 +347,32 @@ def test_what_waits_can_be_looked_at():
         assert (item.source, item.count, bench.queue.waiting_retries) == ("source", 1, 0)
 
     asyncio.run(scenario())
+
+
+def test_the_oldest_chunk_of_all_lanes_makes_room():
+    async def scenario():
+        bench = Bench(Recorder(), when_full="drop_oldest", hard_limit=350)
+        for number, tag in ((1, "b"), (2, "a"), (3, "a"), (4, "b"), (5, "a")):
+            bench.put(chunk(number, tag=tag))
+        await bench.until_empty()
+        assert sorted(bench.output.flushed) == [[3, 5], [4]]
+
+    asyncio.run(scenario())
+
+
+def test_the_age_of_a_queue_is_that_of_its_oldest_chunk():
+    async def scenario():
+        bench = Bench(Recorder())
+        assert bench.queue.oldest_age() == 0.0
+        bench.put(chunk(1))
+        await asyncio.sleep(0.02)
+        bench.put(chunk(2))
+        assert bench.queue.oldest_age() >= 0.02
+
+    asyncio.run(scenario())
+
+
+async def until(claim):
+    async with asyncio.timeout(5):
+        while not claim():
+            await asyncio.sleep(0.001)

@@ -1,0 +1,89 @@
+"""What an output's queue is made of: items, batches and lanes."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+from tailrace.model import Chunk, Receipt, merge
+
+Key = tuple[str, Any, Any]
+"""Tag, kind, source."""
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """A chunk on its way to one output; `receipt` holds a share for this route."""
+
+    chunk: Chunk
+    receipt: Receipt
+    count: int
+    nbytes: int
+    """Memory, raw bytes."""
+    size: int = 0
+    """Raw bytes of the events, in memory or not."""
+    disk_bytes: int = 0
+    """Size of its file, if it has one."""
+    order: int = 0
+    """Grows with each chunk that the queue takes."""
+    source: str = ""
+    born: float = 0.0
+    """When it was queued, by the loop's clock."""
+    packed: int = 0
+    """Size as MessagePack, for the counts."""
+
+
+@dataclass(slots=True, eq=False)
+class Batch:
+    """What one flush takes: the items, and the chunk made of them while it is needed."""
+
+    items: list[Item]
+    chunk: Chunk | None = None
+    attempts: int = 0
+    """Tries that counted."""
+
+    @property
+    def count(self) -> int:
+        return sum(item.count for item in self.items)
+
+    def merge(self) -> Chunk:
+        """The chunk of all items; what lies on disk is read, and stays out of the items. `OSError`, `ValueError`."""
+        return merge([item.chunk.unopened() for item in self.items])
+
+    def rest(self) -> None:
+        """While the batch waits: do not hold in memory what lies on disk."""
+        if all(item.disk_bytes and not item.chunk.decoded for item in self.items):
+            self.chunk = None
+
+
+class State(Enum):
+    IDLE = auto()
+    WAITING = auto()
+    READY = auto()
+    FLUSHING = auto()
+    RETRYING = auto()
+
+
+@dataclass(slots=True, eq=False)
+class Lane:
+    """The chunks of one tag from one source, in order."""
+
+    key: Key
+    state: State = State.IDLE
+    items: deque[Item] = field(default_factory=deque)
+    nbytes: int = 0
+    urgent: bool = False
+    due: float = 0.0
+    """When it is to be flushed, or tried again."""
+    batch: Batch | None = None
+    turn: int = 0
+    """Of its latest entry in the heap of retries; older ones are void."""
+
+    @property
+    def oldest(self) -> Item | None:
+        """The oldest chunk that waits; what is being sent right now does not."""
+        if self.batch is not None and self.state is State.RETRYING:
+            return self.batch.items[0]
+        return self.items[0] if self.items else None
