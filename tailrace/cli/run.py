@@ -16,6 +16,7 @@ from tailrace.config.load import load
 from tailrace.config.source import Configuration
 from tailrace.engine.agent import Agent, check, report
 from tailrace.engine.metrics import MetricRegistry
+from tailrace.engine.service import ServiceOptions
 from tailrace.plugin.log import LEVELS, Level, Log, LogSink
 
 
@@ -97,13 +98,37 @@ def start(loader: Callable[[], tuple[Configuration, Problems]], sink: LogSink) -
     tune_allocator()
 
     async def life() -> int:
-        return await Agent(loader, sink).run()
+        agent = Agent(loader, sink)
+        agent.companions.append(LazyApi(agent))
+        return await agent.run()
 
     try:
         import uvloop
     except ImportError:
         return asyncio.run(life())
     return int(uvloop.run(life()))
+
+
+class LazyApi:
+    """The HTTP API, imported once the service wants it."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._server: Any = None
+
+    async def apply(self, service: ServiceOptions) -> None:
+        if self._server is None and service.http_server:
+            from tailrace.api.server import ApiServer
+            from tailrace.engine.control import LocalControl
+
+            agent = self._agent
+            self._server = ApiServer(LocalControl(agent), agent.log, agent.config_dir)
+        if self._server is not None:
+            await self._server.apply(service)
+
+    async def close(self) -> None:
+        if self._server is not None:
+            await self._server.close()
 
 
 def go_to_background() -> None:

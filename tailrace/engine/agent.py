@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from tailrace import __version__
 from tailrace.config.errors import FAILED_START, ConfigError, InvalidConfiguration, Problems
 from tailrace.config.source import Configuration
 from tailrace.engine.build import Builder, Plan, read_service
+from tailrace.engine.control import ReloadResult
 from tailrace.engine.metrics import MetricRegistry
 from tailrace.engine.pipeline import Pipeline, storage_type
 from tailrace.engine.service import ServiceOptions
@@ -53,18 +56,31 @@ def standard_service() -> ServiceOptions:
     return service
 
 
+class Companion(Protocol):
+    """What runs beside the pipeline and outlives a reload: the HTTP API."""
+
+    async def apply(self, service: ServiceOptions) -> None:
+        """Do as the service section says now; `ConfigError` if that can't be done."""
+
+    async def close(self) -> None: ...
+
+
 class Agent:
     """Runs what `load` gives, until a signal, an input, or a failure ends it."""
 
     def __init__(self, load: Loader, sink: LogSink) -> None:
         self._load = load
-        self._log = Log(sink)
-        self._sink = sink
+        self.log = self._log = Log(sink)
+        self.config_dir = Path()
+        self.companions: list[Companion] = []
+        self.sink = sink
+        self.started_at = time.time()
         self.metrics = MetricRegistry()
         self.reloads = 0
         self.exit_code = 0
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
+        self._waiters: list[asyncio.Future[ReloadResult]] = []
         self._storage: Storage | None = None
         self.pipeline: Pipeline | None = None
         self.service: ServiceOptions | None = None
@@ -77,6 +93,15 @@ class Agent:
     def reload(self) -> None:
         """Take up the configuration anew."""
         self._reload.set()
+
+    async def reload_and_wait(self) -> ReloadResult:
+        """Take up the configuration anew, and how that went."""
+        if self._reload.is_set() or self._waiters:
+            return ReloadResult(-2, "a reload is under way")
+        waiter: asyncio.Future[ReloadResult] = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        self.reload()
+        return await waiter
 
     async def run(self, checked: Checked | None = None) -> int:
         """Run until told to end; the exit code."""
@@ -92,7 +117,16 @@ class Agent:
             report(error.problems, self._log)
             return exit_code_of(error.problems)
         while await self._wait_for_event() == "reload":
-            await self._take_up_anew()
+            result = await self._take_up_anew()
+            self._reload.clear()
+            for waiter in self._waiters:
+                if not waiter.done():
+                    waiter.set_result(result)
+            self._waiters.clear()
+        for waiter in self._waiters:
+            waiter.cancel()
+        for companion in self.companions:
+            await companion.close()
         await self._end()
         return self.exit_code
 
@@ -101,11 +135,25 @@ class Agent:
         add_streams(pipeline, plan, self._log)
         await pipeline.start()
         self.pipeline, self.service = pipeline, service
+        self.config_dir = plan.services.config_dir
+        await self._tell_companions(service)
         for instance in plan.instances():
             instance.context.log.debug("started")
         self._log.info(
             f"[tailrace] version={__version__}, {len(plan.inputs)} inputs, {len(plan.outputs)} outputs"
         )
+
+    async def _tell_companions(self, service: ServiceOptions) -> None:
+        problems = Problems()
+        for companion in self.companions:
+            try:
+                await companion.apply(service)
+            except ConfigError as error:
+                problems.add(error.what, mend=error.mend, where="service", exit_code=FAILED_START)
+        if problems.errors:
+            assert self.pipeline is not None
+            await self.pipeline.close()
+            raise InvalidConfiguration(problems)
 
     def _open_storage(self, service: ServiceOptions, plan: Plan) -> Storage | None:
         """The storage of `storage.path`, opened once; inputs that need one and have none are a problem."""
@@ -156,7 +204,7 @@ class Agent:
         self.stop()
 
     def _on_hangup(self) -> None:
-        self._sink.reopen()
+        self.sink.reopen()
         if self.service is not None and self.service.hot_reload:
             self.reload()
         else:
@@ -171,9 +219,8 @@ class Agent:
         for line in state_lines(self.pipeline):
             self._log.info(f"[dump] {line}")
 
-    async def _take_up_anew(self) -> None:
+    async def _take_up_anew(self) -> ReloadResult:
         """Replace the pipeline by what the configuration says now; the old one stays if that can't be built."""
-        self._reload.clear()
         old, old_service = self.pipeline, self.service
         assert old is not None
         assert old_service is not None
@@ -181,24 +228,27 @@ class Agent:
         if checked.plan is None or checked.service is None:
             report(checked.problems, self._log)
             self._log.error("[reload] the configuration can't be used; the old pipeline goes on")
-            return
+            return ReloadResult(-3, in_words(checked.problems))
         self._log.info("[reload] stopping the old pipeline")
         grace = None if old_service.hot_reload_ensure_thread_safety else float(old_service.grace)
         left = await old.stop(grace)
         if left:
             self._log.warn(f"[reload] {left} events of the old pipeline were not delivered")
-        await self._start_or_return(checked, old)
-        self.reloads += 1
+        result = await self._start_or_return(checked, old)
+        if result.status == 0:
+            self.reloads += 1
+        return result
 
-    async def _start_or_return(self, checked: Checked, old: Pipeline) -> None:
+    async def _start_or_return(self, checked: Checked, old: Pipeline) -> ReloadResult:
         """Start the new pipeline; if it can't be started, start the old configuration anew."""
         assert checked.plan is not None
         assert checked.service is not None
         try:
             await self._begin(checked.plan, checked.service)
             self._log.info("[reload] the new pipeline is at work")
-            return
+            return ReloadResult()
         except InvalidConfiguration as error:
+            result = ReloadResult(-3, in_words(error.problems))
             report(error.problems, self._log)
             self._log.error(
                 "[reload] the new pipeline can't be started; back to the old configuration"
@@ -208,8 +258,9 @@ class Agent:
         if again.plan is None or again.service is None:
             self._log.error("[reload] the old configuration can't be built any more")
             self.stop(FAILED_START)
-            return
+            return result
         await self._begin(again.plan, again.service)
+        return result
 
     async def _end(self) -> None:
         pipeline, service = self.pipeline, self.service
@@ -252,6 +303,11 @@ def add_streams(pipeline: Pipeline, plan: Plan, log: Log) -> None:
     pipeline.taps.append(lambda chunk, source: streams.watch(chunk, source.name))
     pipeline.on_close.append(streams.stop)
     streams.start()
+
+
+def in_words(problems: Problems) -> str:
+    """The errors in one line each."""
+    return "\n".join(str(problem) for problem in problems.errors)
 
 
 def report(problems: Problems, log: Log) -> None:

@@ -40,6 +40,8 @@ class Instance:
     processors: list[Instance] = field(default_factory=list)
     condition: Condition | None = None
     """As a processor: the events it is applied to."""
+    unique: str = ""
+    """Plugin and number (`tail.0`), whatever the alias."""
 
     @property
     def options(self) -> Any:
@@ -167,6 +169,7 @@ class Builder:
         context = EngineContext(kind, plugin, name, log, self.services)
         instance = self._instantiate(kind, cls, name, options, context, section, where)
         if instance is not None:
+            instance.unique = unique
             instance.processors = self._processors(section, name)
         return instance
 

@@ -16,6 +16,8 @@ class Family:
     kind: Literal["counter", "gauge"]
     labels: tuple[str, ...]
     values: dict[tuple[str, ...], float] = field(default_factory=dict)
+    instances: set[str] = field(default_factory=set)
+    """Who may count here, whether they have or not."""
 
 
 @dataclass(slots=True)
@@ -33,6 +35,12 @@ class BoundMetric:
     def set(self, value: float, *labels: str) -> None:
         self.family.values[self.instance, *labels] = value
 
+    def clear(self) -> None:
+        """Forget what this instance has set or counted."""
+        values = self.family.values
+        for key in [key for key in values if key[0] == self.instance]:
+            del values[key]
+
 
 class MetricRegistry:
     """All families of one agent; they outlive a reload."""
@@ -48,6 +56,14 @@ class MetricRegistry:
             found = self.families[name] = Family(name, description, kind, ("name", *labels))
         return found
 
+    def counters_of(self, instance: str) -> list[str]:
+        """Names of the counters without further labels that an instance has."""
+        return [
+            name
+            for name, family in self.families.items()
+            if instance in family.instances and family.kind == "counter" and len(family.labels) == 1
+        ]
+
 
 class InstanceMetrics:
     """What `context.metrics` is."""
@@ -57,11 +73,11 @@ class InstanceMetrics:
         self._instance = instance
 
     def counter(self, name: str, description: str, labels: Sequence[str] = ()) -> BoundMetric:
-        return BoundMetric(
-            self._registry.family(name, description, "counter", labels), self._instance
-        )
+        return self._bound(self._registry.family(name, description, "counter", labels))
 
     def gauge(self, name: str, description: str, labels: Sequence[str] = ()) -> BoundMetric:
-        return BoundMetric(
-            self._registry.family(name, description, "gauge", labels), self._instance
-        )
+        return self._bound(self._registry.family(name, description, "gauge", labels))
+
+    def _bound(self, family: Family) -> BoundMetric:
+        family.instances.add(self._instance)
+        return BoundMetric(family, self._instance)

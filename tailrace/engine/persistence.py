@@ -82,7 +82,8 @@ class Persistence:
         self._backlog_limit = backlog_limit
         self._on_room = on_room
         self._stored: set[Stored] = set()
-        self._in_memory = 0
+        self.in_memory = 0
+        """Stored chunks whose events are in memory too."""
         self._loop = asyncio.get_running_loop()
 
     # What inputs emit
@@ -105,17 +106,17 @@ class Persistence:
             return False
         if self.failing:
             self._note_success()
-        in_memory = self._in_memory < self._most_in_memory
+        in_memory = self.in_memory < self._most_in_memory
         durable = self._durable(file, receipt)
 
         def end(stored: Stored) -> None:
             self._end(stored, source)
-            self._in_memory -= in_memory
+            self.in_memory -= in_memory
             durable()
 
         stored = Stored(file, [target.name for target in targets], end)
         self._hold(stored, source)
-        self._in_memory += in_memory
+        self.in_memory += in_memory
         stub: Chunk | None = None
         for target in targets:
             queued = chunk

@@ -6,6 +6,7 @@ input ──emit──▶ processors ▶ filters ▶ router ──▶ queue of e
 from __future__ import annotations
 
 import asyncio
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable
@@ -15,6 +16,8 @@ from itertools import groupby
 from tailrace.config.errors import ConfigError, InvalidConfiguration, Problems
 from tailrace.engine.books import Books, FilterBook, InputBook, OutputBook
 from tailrace.engine.build import Instance, Plan
+from tailrace.engine.busy import BusyClock, Timed
+from tailrace.engine.lane import Item
 from tailrace.engine.persistence import Backlog, Persistence
 from tailrace.engine.queue import (
     HARD_LIMIT_BYTES,
@@ -33,6 +36,7 @@ from tailrace.engine.router import (
 )
 from tailrace.engine.service import ServiceOptions
 from tailrace.engine.storage import Storage
+from tailrace.engine.tracing import PRE_OUTPUT, Trace, Tracer
 from tailrace.model import LOGS, Chunk, Receipt, merge
 from tailrace.model.condition import Condition
 from tailrace.plugin import InputOptions
@@ -83,6 +87,8 @@ class InputPort:
             else 0
         )
         self.paused = False
+        self.ring_drops = 0
+        """Chunks given up under `storage.type memrb`."""
         self._pipeline = pipeline
         self._now = asyncio.get_running_loop().time
         self.rate = RateMeter(instance.options.rate_window, self._now())
@@ -112,6 +118,10 @@ class InputPort:
             await self._wait_for_room()
         else:
             await asyncio.sleep(0)
+
+    def rate_per_second(self) -> tuple[float, float]:
+        """Events and raw bytes that come in per second."""
+        return self.rate.per_second(self._now())
 
     @property
     def over_limit(self) -> bool:
@@ -162,7 +172,9 @@ class InputPort:
 class FilterStep:
     """One filter in the way of a chunk, with its book. A failing filter leaves the chunk as it is."""
 
-    def __init__(self, instance: Instance, book: FilterBook) -> None:
+    def __init__(self, instance: Instance, book: FilterBook, busy: BusyClock) -> None:
+        self._busy = busy
+        self._key = (instance.kind, instance.name)
         self.instance = instance
         self.book = book
         self.handles = instance.plugin.handles
@@ -175,11 +187,14 @@ class FilterStep:
     def apply(self, chunk: Chunk) -> Chunk:
         before, before_bytes = chunk.count, chunk.measured
         self.book.records += before
+        self._busy.enter(self._key)
         try:
             result: Chunk = self._process(chunk)
         except Exception as error:
             self._note_failure(error)
             return chunk
+        finally:
+            self._busy.leave()
         change = result.count - before
         if self.padding is not None:
             result.padding = self.padding
@@ -226,6 +241,9 @@ class Pipeline:
         """Called with each chunk that came through the filters (stream processor)."""
         self.on_close: list[Callable[[], None]] = []
         """Called when the pipeline closes."""
+        self.busy = BusyClock()
+        self.tracers: dict[str, Tracer] = {}
+        """Who traces the chunks of an input, by its name."""
         self._loop = asyncio.get_running_loop()
         self._pending: deque[tuple[Chunk, Source]] = deque()
         self.backlog = Source(f"storage_backlog.{len(plan.inputs)}")
@@ -307,7 +325,8 @@ class Pipeline:
         return port
 
     def _filter_step(self, instance: Instance) -> FilterStep:
-        step = FilterStep(instance, self.books.filters.setdefault(instance.name, FilterBook()))
+        book = self.books.filters.setdefault(instance.name, FilterBook())
+        step = FilterStep(instance, book, self.busy)
         emitter = Source(
             getattr(instance.options, "emitter_name", "") or f"emitter_for_{instance.name}"
         )
@@ -346,6 +365,9 @@ class Pipeline:
             self._on_room,
             prepare,
             spill=spill,
+            busy=self.busy,
+            name=instance.name,
+            on_result=lambda items, result: self._tell_traces(instance, items, result),
         )
         return OutputPort(instance, queue)
 
@@ -363,7 +385,7 @@ class Pipeline:
         return None
 
     def _output_step(self, instance: Instance) -> FilterStep:
-        return FilterStep(instance, FilterBook())
+        return FilterStep(instance, FilterBook(), self.busy)
 
     # The way of a chunk
 
@@ -439,10 +461,17 @@ class Pipeline:
         """Filters, taps, outputs; then the share that was held for the way ends."""
         receipt = chunk.receipt
         if chunk.hops <= MOST_HOPS:
+            trace = self._begin_trace(chunk, source) if self.tracers else None
             for step in self._filters_by_tag.find(chunk.tag):
                 if not chunk.count:
                     break
-                chunk = apply_step(chunk, step)
+                if trace is None:
+                    chunk = apply_step(chunk, step)
+                else:
+                    chunk = traced_step(chunk, step, trace)
+            if trace is not None and chunk.count:
+                trace.tell_input(PRE_OUTPUT, chunk)
+                chunk.trace = trace
         else:
             self.log.error(
                 f"filters emit events of tag '{chunk.tag}' again and again; they pass the filters now"
@@ -454,6 +483,20 @@ class Pipeline:
                     tap(chunk, source)
             self._route(chunk, source, receipt)
         receipt.release()
+
+    def _begin_trace(self, chunk: Chunk, source: Source) -> Trace | None:
+        tracer = self.tracers.get(source.name)
+        if tracer is None:
+            return None
+        trace = tracer.begin(chunk)
+        if tracer.is_over:
+            del self.tracers[source.name]
+        return trace
+
+    def _tell_traces(self, instance: Instance, items: list[Item], result: int) -> None:
+        for item in items:
+            if item.chunk.trace is not None:
+                item.chunk.trace.tell_output(instance, result)
 
     def _route(self, chunk: Chunk, source: Source, receipt: Receipt) -> None:
         if source.routes and chunk.kind is LOGS:
@@ -513,8 +556,27 @@ class Pipeline:
         """`storage.type memrb`: give up the oldest chunks of an input until it is under its limit."""
         while port.over_limit:
             dropped = [each.queue.drop_oldest("memrb full", port.name) for each in self.outputs]
+            port.ring_drops += sum(dropped)
             if not any(dropped):
                 return
+
+    @property
+    def busy_seconds(self) -> dict[tuple[str, str], float]:
+        """Seconds that the event loop spent in each instance, by kind and name."""
+        return self.busy.seconds
+
+    @property
+    def loaded_chunks(self) -> int:
+        """Chunks that lie on disk and in memory as well."""
+        return self._persistence.in_memory if self._persistence is not None else 0
+
+    def measure(self) -> None:
+        """Let instances set gauges that are only worth it when somebody looks."""
+        for instance in self.plan.instances():
+            try:
+                instance.plugin.measure()
+            except Exception as error:
+                instance.context.log.error(f"can't measure: {type(error).__name__}: {error}")
 
     def pressure_of(self, source: str) -> tuple[int, int]:
         """Of one source, over all outputs: batches being sent, and tries of those that wait for a retry."""
@@ -585,7 +647,7 @@ class Pipeline:
         wait = 1.0
         while True:
             try:
-                await port.instance.plugin.run(port.emit)
+                await Timed(self.busy, ("input", port.name), port.instance.plugin.run(port.emit))
                 return
             except Exception as error:
                 trace = "".join(traceback.format_exception(error))
@@ -696,6 +758,15 @@ def apply_step(chunk: Chunk, step: FilterStep) -> Chunk:
     result = step.apply(chunk)
     result.receipt = receipt
     return result
+
+
+def traced_step(chunk: Chunk, step: FilterStep, trace: Trace) -> Chunk:
+    """One filter, told of to a trace if it did anything."""
+    start_ns, before = time.time_ns(), chunk.count
+    chunk = apply_step(chunk, step)
+    if step.padding is not None or chunk.count != before:
+        trace.tell_filter(step.instance, chunk, start_ns)
+    return chunk
 
 
 def apply_steps(chunk: Chunk, steps: list[FilterStep]) -> Chunk:

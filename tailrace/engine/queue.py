@@ -20,9 +20,11 @@ from typing import Any
 
 from tailrace.engine.books import OutputBook, RouteBook
 from tailrace.engine.breaker import Breaker
+from tailrace.engine.busy import BusyClock, Timed
 from tailrace.engine.concurrency import AdaptiveLimit
 from tailrace.engine.lane import Batch, Item, Key, Lane, State
 from tailrace.engine.retry import delay
+from tailrace.engine.tracing import DELIVERED, REFUSED, RETRYING
 from tailrace.model import LOGS, Chunk, Receipt
 from tailrace.plugin import Output, Partial, Reject, Retry
 from tailrace.plugin.log import Log
@@ -70,11 +72,17 @@ class OutputQueue:
         prepare: Callable[[Chunk], Chunk] | None = None,
         on_refused: Refused | None = None,
         spill: Spill | None = None,
+        busy: BusyClock | None = None,
+        name: str = "",
+        on_result: Callable[[list[Item], int], None] | None = None,
     ) -> None:
         self.plugin = plugin
         self.settings = settings
         self.book = book
         self.log = log
+        self.busy = busy or BusyClock()
+        self._key = ("output", name)
+        self._on_result = on_result
         self.nbytes = 0
         self.disk_bytes = 0
         self.breaker = Breaker(settings.retry_cap)
@@ -393,14 +401,18 @@ class OutputQueue:
         batch.attempts += counts
         try:
             if chunk.count:
-                await self.plugin.flush(chunk)
+                await Timed(self.busy, self._key, self.plugin.flush(chunk))
         except Retry as failure:
+            self._tell(batch.items, RETRYING)
             self._retry(lane, batch, failure, counts)
         except Reject as refusal:
+            self._tell(batch.items, REFUSED)
             self._refuse(lane, batch, chunk, refusal.why, refusal.status)
         except Partial as partial:
+            self._tell(batch.items, RETRYING if partial.retry else REFUSED)
             self._partly(lane, batch, partial, counts)
         except OSError as error:  # of the network or the disk: it may pass
+            self._tell(batch.items, RETRYING)
             self._retry(lane, batch, Retry(f"{type(error).__name__}: {error}"), counts)
         except Exception as bug:
             trace = "".join(traceback.format_exception(bug))
@@ -409,7 +421,12 @@ class OutputQueue:
             )
             self._refuse(lane, batch, chunk, f"{type(bug).__name__}: {bug}", logged=True)
         else:
+            self._tell(batch.items, DELIVERED)
             self._succeed(lane, batch, self._loop.time() - began)
+
+    def _tell(self, items: list[Item], result: int) -> None:
+        if self._on_result is not None:
+            self._on_result(items, result)
 
     def _succeed(self, lane: Lane, batch: Batch, seconds: float) -> None:
         self.concurrency.succeed(seconds)
@@ -597,6 +614,16 @@ class OutputQueue:
     def waiting_retries(self) -> int:
         """Batches that wait for their next try."""
         return sum(lane.state is State.RETRYING for lane in self._lanes.values())
+
+    def now(self) -> float:
+        """The clock of `Item.born`."""
+        return self._loop.time()
+
+    def in_hand(self) -> Iterator[Item]:
+        """What is being sent, or waits for its next try."""
+        for lane in self._lanes.values():
+            if lane.batch is not None:
+                yield from lane.batch.items
 
     def items(self) -> Iterator[Item]:
         """Everything that is here, what is being sent included."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from tailrace.config import ConfigError, Options, Seconds, Size, one_of, option
+from tailrace.config import ConfigError, Options, Seconds, Size, group, one_of, option
 from tailrace.config.types import Reader, read_size, text
+from tailrace.net.options import TLSOptions
 from tailrace.plugin.base import LOG_LEVEL
 from tailrace.plugin.log import Level
 
@@ -68,6 +69,12 @@ class ServiceOptions(Options):
 
     http_port: int = option(2020)
     """The port of the HTTP API."""
+
+    http_token: str = option("", secret=True)
+    """What clients of the HTTP API must give as `Authorization: Bearer TOKEN`; empty: nothing. Health checks go without."""
+
+    http_tls: TLSOptions = group("http_")
+    """TLS of the HTTP API: `http_tls on`, `http_tls.crt_file`, `http_tls.key_file`, `http_tls.verify_client_cert` and the others of `tls.*`."""
 
     health_check: bool = option(False)
     """Let `/api/v1/health` judge by errors and retries."""

@@ -73,6 +73,7 @@ class Rule:
 @filter_plugin("rewrite_tag")
 class RewriteTag(Filter[RewriteTagOptions]):
     padding = None
+    emits = True
 
     def __init__(self, options: RewriteTagOptions) -> None:
         super().__init__(options)

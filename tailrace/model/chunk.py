@@ -69,6 +69,7 @@ class Chunk:
         "receipt",
         "stream",
         "tag",
+        "trace",
     )
 
     def __init__(
@@ -95,6 +96,8 @@ class Chunk:
         self.packed: bytes | None = None
         self.payload: Any = None
         self.receipt: Any = None
+        self.trace: Any = None
+        """Who is told of its way through the pipeline, if somebody looks."""
         self.measured = 0
         """Size as MessagePack when the pipeline last measured it; 0: not yet."""
         self.padding = 0
@@ -265,7 +268,7 @@ class Chunk:
         )
         part.kind, part.receipt, part.hops = self.kind, self.receipt, self.hops
         part.passed_by, part.stream = self.passed_by, self.stream
-        part.padding = self.padding
+        part.padding, part.trace = self.padding, self.trace
         return part
 
     def slice(self, start: int, end: int) -> Chunk:

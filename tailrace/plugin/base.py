@@ -285,6 +285,9 @@ class Plugin(Generic[PluginO]):
     async def stop(self) -> None:
         """Close what `start` opened."""
 
+    def measure(self) -> None:
+        """Set gauges that are only worth it when somebody looks; called before the agent's metrics are read."""
+
 
 class Input(Plugin[InputO]):
     """A source of events."""
@@ -351,6 +354,9 @@ class Filter(Plugin[FilterO]):
     padding: ClassVar[int | None] = 0
     """As of `Input`, of the events after this filter; None where it only chooses events and changes none."""
 
+    emits: ClassVar[bool] = False
+    """Whether it puts events into the pipeline anew."""
+
     @abstractmethod
     def process(self, chunk: Chunk) -> Chunk:
         """The chunk after this filter; it is yours to change."""
@@ -370,6 +376,13 @@ class Processor(Plugin[ProcessorO]):
         """The chunk after this processor; it is yours to change."""
 
 
+class Connections(NamedTuple):
+    """Connections of an output: all that are open, and those in use."""
+
+    total: int = 0
+    busy: int = 0
+
+
 class Output(Plugin[OutputO]):
     """A destination."""
 
@@ -378,6 +391,10 @@ class Output(Plugin[OutputO]):
     """Small chunks are merged up to about this raw size before `flush`."""
     keeps_chunks: ClassVar[bool] = False
     """Whether chunks must come as inputs made them, unmerged."""
+
+    def connections(self) -> Connections:
+        """What is open to the destination, for the agent's metrics."""
+        return Connections()
 
     @abstractmethod
     async def flush(self, chunk: Chunk) -> None:

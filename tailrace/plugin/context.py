@@ -26,6 +26,9 @@ class Gauge(Protocol):
 
     def set(self, value: float, *labels: str) -> None: ...
 
+    def clear(self) -> None:
+        """Forget all values of this instance."""
+
 
 class Metrics(Protocol):
     """An instance's own metrics; the label `name` of the instance is added."""

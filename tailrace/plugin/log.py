@@ -55,6 +55,8 @@ class LogSink:
         self.path = path
         self._file: IO[str] = self._open()
         self.colored = not path and self._file.isatty() and "NO_COLOR" not in os.environ
+        self.counts: dict[str, int] = {}
+        """Lines written, by level."""
         self.listeners: list[Listener] = []
         """Called with time (seconds), level and message of every line: the input `fluentbit_logs`."""
 
@@ -71,6 +73,7 @@ class LogSink:
 
     def write(self, level: str, message: str) -> None:
         now = time.time()
+        self.counts[level] = self.counts.get(level, 0) + 1
         stamp = time.strftime("%Y/%m/%d %H:%M:%S", time.localtime(now))
         stamp = f"{stamp}.{int(now * 1000) % 1000:03d}"
         if self.colored:

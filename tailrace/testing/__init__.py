@@ -85,6 +85,9 @@ class FakeMetric:
     def set(self, value: float, *labels: str) -> None:
         self.values[labels] = value
 
+    def clear(self) -> None:
+        self.values.clear()
+
 
 class FakeMetrics:
     """Metrics of one fake context by name."""

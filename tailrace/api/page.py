@@ -1,0 +1,3 @@
+"""The page for browsers at `/`."""
+
+HTML = b"<!doctype html><title>Tailrace</title>"
