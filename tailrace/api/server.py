@@ -18,7 +18,14 @@ from tailrace.api.endpoints import ENDPOINTS, JSON, Answer, answer, as_json, hea
 from tailrace.api.traces import TraceProblem, read_inputs, read_trace
 from tailrace.api.view import Control, Health, View
 from tailrace.engine.service import ServiceOptions
-from tailrace.net.http_server import HttpLimits, HttpServer, Request, Response, serve_http
+from tailrace.net.http_server import (
+    AcceptSettings,
+    HttpLimits,
+    HttpServer,
+    Request,
+    Response,
+    serve_http,
+)
 from tailrace.net.listener import listening_socket
 from tailrace.net.tls import server_tls
 from tailrace.plugin.log import Log
@@ -63,9 +70,13 @@ class ApiServer:
         tls = server_tls(service.http_tls, self._config_dir, self._log, ("http/1.1",))
         listener = listening_socket(service.http_listen, service.http_port)
         await self._shut()
-        limits = HttpLimits(body_bytes=MOST_BODY, connections=200, held_bytes=16 * MOST_BODY)
+        limits = HttpLimits(body_bytes=MOST_BODY, held_bytes=16 * MOST_BODY)
         self._server = await serve_http(
-            self.handle, [listener], log=self._log, limits=limits, tls=tls
+            self.handle,
+            [listener],
+            log=self._log,
+            limits=limits,
+            settings=AcceptSettings(tls=tls, connections=200),
         )
         self._bound = wanted
         scheme = "https" if tls is not None else "http"

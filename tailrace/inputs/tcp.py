@@ -132,6 +132,8 @@ class Session(asyncio.Protocol):
 
 @input_plugin("tcp")
 class Tcp(Input[TcpOptions]):
+    padding = 4
+
     acceptor: Acceptor
 
     def __init__(self, options: TcpOptions) -> None:

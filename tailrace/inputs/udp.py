@@ -82,6 +82,8 @@ class Drain:
 
 @input_plugin("udp")
 class Udp(Input[UdpOptions]):
+    padding = 4
+
     def __init__(self, options: UdpOptions) -> None:
         super().__init__(options)
         self.payload = make_payload(options.payload, self.context)

@@ -71,6 +71,8 @@ class HttpOptions(InputOptions):
 
 @input_plugin("http")
 class Http(Input[HttpOptions]):
+    padding = 4
+
     def __init__(self, options: HttpOptions) -> None:
         super().__init__(options)
         self.server: HttpServer | None = None
