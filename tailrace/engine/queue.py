@@ -615,10 +615,6 @@ class OutputQueue:
         """Batches that wait for their next try."""
         return sum(lane.state is State.RETRYING for lane in self._lanes.values())
 
-    def now(self) -> float:
-        """The clock of `Item.born`."""
-        return self._loop.time()
-
     def in_hand(self) -> Iterator[Item]:
         """What is being sent, or waits for its next try."""
         for lane in self._lanes.values():

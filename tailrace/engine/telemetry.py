@@ -434,14 +434,13 @@ def _write_output_gauges(write: Writer, port: OutputPort) -> None:
         name=name,
     )
     items = list(queue.items())
-    oldest = min((item.born for item in items), default=queue.now())
     for key, description, value in (
         ("queue_records", "Events that wait for this output.", queue.book.in_flight),
         ("queue_chunks", "Chunks that wait for this output.", len(items)),
         ("queue_bytes", "Memory of what waits for this output.", queue.nbytes),
         ("queue_disk_bytes", "Size of the files that wait for this output.", queue.disk_bytes),
         ("queue_limit_bytes", "Most memory of what waits.", queue.settings.hard_limit),
-        ("queue_age_seconds", "Age of the oldest chunk that waits.", queue.now() - oldest),
+        ("queue_age_seconds", "Age of the oldest chunk that waits.", queue.oldest_age()),
         ("queue_retrying", "Batches that wait for their next try.", queue.waiting_retries),
         ("queue_full", "Whether inputs wait for this output.", int(queue.is_full)),
         ("failing", "Failed deliveries in a row.", queue.breaker.failures),
