@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tailrace.config import Options, Seconds, option
 from tailrace.config.types import one_of
 
@@ -57,6 +59,18 @@ class TLSOptions(Options):
 
     tls_ciphers: str = option("", name="tls.ciphers")
     """Ciphers for TLS up to 1.2, in OpenSSL's notation."""
+
+
+def tls_for_url(is_tls: bool, given: TLSOptions | None = None) -> TLSOptions:
+    """Options for a server that an `https://` address names: verified, by the authorities of `given` if there are any."""
+    values: dict[str, Any] = {"tls": is_tls, "tls_verify_hostname": True}
+    if given is not None:
+        values |= {
+            "tls_ca_file": given.tls_ca_file,
+            "tls_ca_path": given.tls_ca_path,
+            "tls_verify": given.tls_verify,
+        }
+    return TLSOptions(**values)
 
 
 class ProxyTLSOptions(Options):

@@ -187,6 +187,14 @@ def encode_events(
     return b"".join(parts)
 
 
+def packed_events(chunk: Chunk) -> bytes:
+    """The events of a chunk in the form since 2.1; as they came, if they came so."""
+    packed = chunk.packed
+    if packed is not None and packed[:2] == b"\x92\x92":
+        return packed
+    return encode_events(chunk.times, chunk.metadata, chunk.bodies)
+
+
 def encode_time(time_ns: int) -> bytes:
     """EventTime as fixext8, or a float where it does not fit."""
     seconds, nanoseconds = divmod(time_ns, SECOND)

@@ -1,0 +1,372 @@
+"""Send events to an HTTP server, one request for each chunk.
+
+Example:
+    Name   http
+    Match  *
+    Host   logs.example
+    Port   443
+    URI    /ingest
+    Format json_lines
+    TLS    on
+    Header X-Team storage
+
+A status from 200 to 205 is delivered. 408, 429, all others below 400 and all from 500 on are tried again, after the time of `Retry-After` if
+the server gives one. The others from 400 to 499 are refused: the chunk is dropped and counted.
+
+With `body_key` and `headers_key` each event is a request of its own; those that failed alone are tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tailrace.config import ConfigError, KeyText, Options, Seconds, group, one_of, option
+from tailrace.model import Body, Chunk
+from tailrace.model.accessor import MISSING, Accessor, AccessorError
+from tailrace.net.auth import OAuth2Options, TokenSource, basic, bearer
+from tailrace.net.aws import AWSOptions, Signer
+from tailrace.net.http_client import HTTPClient, Response
+from tailrace.net.options import ConnectOptions, HostOptions, ProxyTLSOptions, TLSOptions
+from tailrace.net.proxy import parse_proxy
+from tailrace.net.tls import client_tls, proxy_tls
+from tailrace.net.upstream import Server, Upstream
+from tailrace.plugin import Output, OutputOptions, Partial, Reject, Retry, output_plugin
+from tailrace.wire.compression import COMPRESSORS
+from tailrace.wire.msgpack import packed_events
+from tailrace.wire.records import join, record_encoder
+
+JSON, NDJSON, MSGPACK = "application/json", "application/x-ndjson", "application/msgpack"
+CONTENT_TYPES = {
+    "json": JSON,
+    "json_stream": JSON,
+    "gelf": JSON,
+    "json_lines": NDJSON,
+    "msgpack": MSGPACK,
+}
+COMPRESSIONS = ("gzip", "snappy", "zstd")
+DELIVERED = range(200, 206)
+TRY_AGAIN = (408, 429)
+Header = tuple[str, str]
+
+
+class GELFKeys(Options):
+    timestamp_key: str = option("timestamp")
+    """Format gelf: the key of the time, else the event's."""
+
+    host_key: str = option("host")
+    """Format gelf: the key of the host."""
+
+    short_message_key: str = option("short_message")
+    """Format gelf: the key of the short message, which each event must have."""
+
+    full_message_key: str = option("full_message")
+    """Format gelf: the key of the full message."""
+
+    level_key: str = option("level")
+    """Format gelf: the key of the level, a number from 0 to 7 or its syslog name."""
+
+
+class HTTPOptions(OutputOptions):
+    server: HostOptions = group()
+    tls: TLSOptions = group()
+    tls_proxy: ProxyTLSOptions = group("tls.proxy.")
+    net: ConnectOptions = group()
+    oauth2: OAuth2Options = group("oauth2.")
+    aws: AWSOptions = group("aws_")
+    gelf: GELFKeys = group("gelf_")
+
+    uri: str = option("/")
+    """Path and query of the requests."""
+
+    http_method: str = option("POST", reader=one_of("POST", "PUT"))
+    """POST or PUT."""
+
+    format: str = option("json")
+    """json (an array), json_stream, json_lines, gelf or msgpack. An unknown one is reported and counts as msgpack."""
+
+    json_date_format: str = option("double")
+    """double, iso8601, iso8601_ns, epoch, epoch_ms or java_sql_timestamp."""
+
+    json_date_key: str = option("date")
+    """The key of the time in JSON; false leaves it out."""
+
+    compress: str = option("", reader=one_of("", *COMPRESSIONS))
+    """Compress bodies: gzip, snappy or zstd."""
+
+    header: list[KeyText] = option(many=True)
+    """A header, as: `X-Team storage`. May be given many times."""
+
+    allow_duplicated_headers: bool = option(True)
+    """Off: of several headers of one name only the last is sent."""
+
+    header_tag: str = option("")
+    """Name of a header that holds the tag."""
+
+    body_key: str = option("")
+    """Record accessor of the body: each event is a request of its own. Needs `headers_key`."""
+
+    headers_key: str = option("")
+    """Record accessor of a map of headers. Needs `body_key`."""
+
+    log_response_payload: bool = option(True)
+    """Log what the server says along with its status."""
+
+    http_user: str | None = option(None)
+    """User for Basic authentication."""
+
+    http_passwd: str = option("", secret=True)
+    """Password for Basic authentication."""
+
+    proxy: str = option("")
+    """An HTTP proxy, as: http://HOST:PORT. Plain requests name the whole address, TLS goes through a tunnel."""
+
+    http_response_timeout: Seconds = option(60.0, name="http.response_timeout")
+    """Longest time for a whole answer; 0: no limit."""
+
+    http_read_idle_timeout: Seconds = option(0.0, name="http.read_idle_timeout")
+    """Longest time between two parts of an answer; 0: `net.io_timeout`."""
+
+
+@output_plugin("http")
+class HTTP(Output[HTTPOptions]):
+    def __init__(self, options: HTTPOptions) -> None:
+        super().__init__(options)
+        self.client = make_client(self)
+        self.uri = options.uri if options.uri.startswith("/") else "/" + options.uri
+        self.layout = self.known_format()
+        self.encode = self.encoder()
+        self.compress = COMPRESSORS[options.compress] if options.compress else None
+        self.tokens: TokenSource | None = None
+        if options.oauth2.enable:
+            self.tokens = TokenSource(
+                options.oauth2,
+                self.context,
+                options.net,
+                options.tls,
+                options.http_response_timeout,
+            )
+        self.signer = Signer.of(options.aws, self.context, options.net)
+        self.body_of, self.headers_of = self.accessors()
+        own = {name.lower() for name, _ in options.header}
+        self.first_headers = without([("Content-Type", CONTENT_TYPES[self.layout])], own)
+        self.last_headers = [*without(self.fixed_headers(), own), *options.header]
+        self.keep_last = not options.allow_duplicated_headers or self.tokens is not None
+
+    def known_format(self) -> str:
+        word = self.options.format.lower()
+        if word in CONTENT_TYPES:
+            return word
+        # Compat: Fluent Bit reports it and goes on (conformance: outputs/http_format_unknown).
+        self.context.log.error(
+            f"format: '{self.options.format}' is not known, msgpack is sent. "
+            f"Give one of: {', '.join(CONTENT_TYPES)}."
+        )
+        return "msgpack"
+
+    def encoder(self) -> Callable[[Chunk], bytes]:
+        options, layout = self.options, self.layout
+        if layout == "msgpack":
+            return packed_events
+        if layout == "gelf":
+            return self.encode_gelf
+        escape = self.context.service("json.escape_unicode")
+        records = record_encoder(options.json_date_key, options.json_date_format, escape)
+        return lambda chunk: join(records(chunk), layout)
+
+    def encode_gelf(self, chunk: Chunk) -> bytes:
+        from tailrace.wire.gelf import Keys, encode
+
+        keys = self.options.gelf
+        names = Keys(
+            keys.timestamp_key,
+            keys.host_key,
+            keys.short_message_key,
+            keys.full_message_key,
+            keys.level_key,
+        )
+        lines = [
+            encode(body, time, names) for body, time in zip(chunk.bodies, chunk.times, strict=True)
+        ]
+        return b"\n".join(lines) + b"\n"
+
+    def accessors(self) -> tuple[Accessor | None, Accessor | None]:
+        options = self.options
+        if not options.body_key and not options.headers_key:
+            return None, None
+        if not options.headers_key:
+            raise ConfigError("body_key: it needs headers_key too.", "Give headers_key.")
+        if not options.body_key:
+            raise ConfigError("headers_key: it needs body_key too.", "Give body_key.")
+        return accessor("body_key", options.body_key), accessor("headers_key", options.headers_key)
+
+    def fixed_headers(self) -> list[Header]:
+        """What stands behind the content type and the tag."""
+        options = self.options
+        headers: list[Header] = []
+        if options.compress:
+            headers.append(("Content-Encoding", options.compress))
+        if options.http_user is not None:
+            headers.append(("Authorization", basic(options.http_user, options.http_passwd)))
+        return [*headers, ("User-Agent", "Fluent-Bit")]
+
+    async def stop(self) -> None:
+        await self.client.close()
+        if self.tokens is not None:
+            await self.tokens.close()
+        if self.signer is not None:
+            await self.signer.close()
+
+    async def flush(self, chunk: Chunk) -> None:
+        if self.body_of is not None and self.headers_of is not None:
+            await self.send_each(chunk, self.body_of, self.headers_of)
+            return
+        refused: list[tuple[Chunk, str]] = []
+        if self.layout == "gelf":
+            chunk, refused = self.fit_for_gelf(chunk)
+        if chunk.count:
+            await self.send(self.encode(chunk), chunk.tag, self.first_headers)
+        if refused:
+            raise refusal(chunk.count, refused)
+
+    def fit_for_gelf(self, chunk: Chunk) -> tuple[Chunk, list[tuple[Chunk, str]]]:
+        """The events that can be GELF, and the others with the reason."""
+        from tailrace.wire.gelf import GELFError
+
+        reasons: list[str] = []
+        for index in range(chunk.count):
+            try:
+                self.encode_gelf(chunk.slice(index, index + 1))
+                reasons.append("")
+            except GELFError as error:
+                reasons.append(f"an event can't be GELF: {error}")
+        if not any(reasons):
+            return chunk, []
+        parts = chunk.split(reasons)
+        good = parts.pop("", None) or chunk.slice(0, 0)
+        return good, [(part, why) for why, part in parts.items()]
+
+    async def send_each(self, chunk: Chunk, body_of: Accessor, headers_of: Accessor) -> None:
+        """A request for each event; what became of each is told apart."""
+        refused: list[tuple[Chunk, str]] = []
+        bodies: Sequence[Body] = chunk.bodies
+        for index, record in enumerate(bodies):
+            request = request_of(body_of.get(record), headers_of.get(record))
+            if isinstance(request, str):
+                refused.append((chunk.slice(index, index + 1), request))
+                continue
+            body, headers = request
+            try:
+                await self.send(body, chunk.tag, headers)
+            except Reject as rejection:
+                refused.append((chunk.slice(index, index + 1), rejection.why))
+            except Retry as failure:
+                if not index and not refused:
+                    raise
+                rest = chunk.slice(index, chunk.count)
+                raise Partial(failure.why, rest, refused) from failure
+        if refused:
+            raise refusal(chunk.count - len(refused), refused)
+
+    async def send(self, body: bytes, tag: str, headers: Sequence[Header]) -> None:
+        """One request; `Retry` or `Reject` unless the server took it."""
+        if self.compress is not None:
+            body = self.compress(body)
+        tagged = [(self.options.header_tag, tag)] if self.options.header_tag else []
+        response = await self.request(body, [*headers, *tagged, *self.last_headers])
+        status = response.status
+        what = f"{self.client.peer}, HTTP status={status}"
+        if self.options.log_response_payload and response.body:
+            what += f" {response.text()}"
+        if status in DELIVERED:
+            self.context.log.debug(what)
+        elif 400 <= status < 500 and status not in TRY_AGAIN:
+            raise Reject(what)
+        else:
+            raise Retry(what, response.retry_after(self.context.clock.time_ns() / 1e9))
+
+    async def request(self, body: bytes, headers: list[Header]) -> Response:
+        """The request with whatever proves who sends it. A token that the server refuses is replaced once."""
+        if self.tokens is None:
+            return await self.request_once(body, headers)
+        token = await self.tokens.token()
+        response = await self.request_once(body, [*headers, ("Authorization", bearer(token))])
+        if response.status == 401:
+            self.tokens.forget(token)
+            token = await self.tokens.token()
+            response = await self.request_once(body, [*headers, ("Authorization", bearer(token))])
+        return response
+
+    async def request_once(self, body: bytes, headers: list[Header]) -> Response:
+        if self.keep_last:
+            headers = last_of_each(headers)
+        if self.signer is not None:
+            headers = await self.signer.sign(
+                self.options.http_method, self.uri, headers, body, self.client.host_header
+            )
+        return await self.client.request(self.options.http_method, self.uri, body, headers)
+
+
+def make_client(plugin: HTTP) -> HTTPClient:
+    """The client that the options ask for: straight to the server, or to its proxy."""
+    options, context = plugin.options, plugin.context
+    host = options.server.host or "127.0.0.1"
+    port = options.server.port or 80
+    tls = client_tls(options.tls, context.config_dir, context.log)
+    server = Server(host, port, tls_name=options.tls.tls_vhost)
+    proxy = parse_proxy(options.proxy) if options.proxy else None
+    context_to_proxy = proxy_tls(options.tls_proxy, context.config_dir)
+    common: dict[str, Any] = {"tls_debug": options.tls.tls_debug, "proxy_tls": context_to_proxy}
+    is_plain = proxy is not None and not proxy.tls and tls is None
+    if proxy is not None and is_plain:
+        upstream = Upstream(
+            Server(proxy.host, proxy.port), options.net, context, direct=True, **common
+        )
+    else:
+        upstream = Upstream(server, options.net, context, tls, proxy=proxy, **common)
+    return HTTPClient(
+        upstream,
+        host=host,
+        port=port,
+        response_timeout=options.http_response_timeout,
+        read_idle_timeout=options.http_read_idle_timeout,
+        absolute=is_plain,
+        proxy_authorization=proxy.authorization if proxy is not None and is_plain else "",
+    )
+
+
+def accessor(name: str, text: str) -> Accessor:
+    try:
+        return Accessor(text)
+    except AccessorError as error:
+        raise ConfigError(f"{name}: {error}") from error
+
+
+def request_of(body: Any, headers: Any) -> tuple[bytes, list[Header]] | str:
+    """Body and headers of an event, or why there are none."""
+    if type(body) is str:
+        body = body.encode("utf-8", "surrogateescape")
+    if type(body) is not bytes:
+        return "the body is missing" if body is MISSING else "the body is neither text nor binary"
+    if type(headers) is not dict:
+        return "the headers are missing" if headers is MISSING else "the headers are no map"
+    return body, [(key, value) for key, value in headers.items() if type(value) is str]
+
+
+def refusal(good: int, refused: list[tuple[Chunk, str]]) -> Exception:
+    """What to raise when some events, or all, were refused."""
+    why = refused[0][1]
+    return Partial(why, None, refused) if good or len(refused) > 1 else Reject(why)
+
+
+def without(headers: list[Header], names: set[str]) -> list[Header]:
+    """The headers but those whose name (lower case) the user gives himself."""
+    return [header for header in headers if header[0].lower() not in names]
+
+
+def last_of_each(headers: list[Header]) -> list[Header]:
+    """Of several headers of one name the last, in its place."""
+    names = [name.lower() for name, _ in headers]
+    return [
+        header for index, header in enumerate(headers) if names[index] not in names[index + 1 :]
+    ]
