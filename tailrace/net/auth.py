@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -257,7 +258,10 @@ class Signer:
             )
         except ValueError as error:
             raise ConfigError(f"oauth2.jwt_cert_file: it is no certificate: {error}") from error
-        self._sign = lambda data: key.sign(data, padding.PKCS1v15(), hashes.SHA256())
+        sign: Any = key.sign
+        self._sign: Callable[[bytes], bytes] = lambda data: bytes(
+            sign(data, padding.PKCS1v15(), hashes.SHA256())
+        )
         is_256 = options.jwt_header == "x5t#S256"
         digest = certificate.fingerprint(hashes.SHA256() if is_256 else hashes.SHA1())
         self._thumbprint = (

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from tailrace.plugin import Retry
 
+CLOSING_SECONDS = 0.5
 MOST_UNREAD_BYTES = 1 << 20
 """Reading pauses while so much waits to be taken."""
 
@@ -21,8 +23,14 @@ class Connection(asyncio.Protocol):
     `uses` counts how often it was taken from its pool, `fresh` is True at the first of them.
     """
 
-    def __init__(self, peer: str, io_timeout: float = 0.0) -> None:
+    def __init__(
+        self,
+        peer: str,
+        io_timeout: float = 0.0,
+        on_lost: Callable[[Connection], None] | None = None,
+    ) -> None:
         self.peer = peer
+        self._on_lost = on_lost
         self.io_timeout = io_timeout
         self.transport: Any = None
         self.uses = 0
@@ -35,6 +43,7 @@ class Connection(asyncio.Protocol):
         self._is_lost = False
         self._reading: asyncio.Future[None] | None = None
         self._writing: asyncio.Future[None] | None = None
+        self._closing: asyncio.Future[None] | None = None
         self._is_full = False
 
     # What the loop calls
@@ -58,8 +67,10 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_lost = self._at_end = True
         self._lost = exc
-        wake(self._reading)
-        wake(self._writing)
+        for waiting in (self._reading, self._writing, self._closing):
+            wake(waiting)
+        if self._on_lost is not None:
+            self._on_lost(self)
 
     def pause_writing(self) -> None:
         self._is_full = True
@@ -87,10 +98,14 @@ class Connection(asyncio.Protocol):
     def is_lost(self) -> bool:
         return self._is_lost
 
-    async def send(self, *parts: bytes) -> None:
-        """Hand over all bytes; returns when the system has them. `Unreachable` if the connection breaks or stands still."""
+    def check(self) -> None:
+        """`Unreachable` if the other side has gone."""
         if self._is_lost:
             raise self._broken()
+
+    async def send(self, *parts: bytes) -> None:
+        """Hand over all bytes; returns when the system has them. `Unreachable` if the connection breaks or stands still."""
+        self.check()
         if len(parts) == 1:
             self.transport.write(parts[0])
         else:
@@ -101,8 +116,7 @@ class Connection(asyncio.Protocol):
             if not await within(self._writing, self.io_timeout) and self._stands_still(before):
                 self.abort()
                 raise Unreachable(f"{self.peer} took nothing for {self.io_timeout:g} s")
-        if self._is_lost:
-            raise self._broken()
+        self.check()
 
     def _stands_still(self, before: int) -> bool:
         return bool(self.transport.get_write_buffer_size() >= before)
@@ -140,6 +154,15 @@ class Connection(asyncio.Protocol):
         """End it in an orderly way."""
         if self.transport is not None:
             self.transport.close()
+
+    async def wait_closed(self) -> None:
+        """Wait until a connection that is being closed is gone; one that takes long is ended at once."""
+        if self._is_lost:
+            return
+        self._closing = self._loop.create_future()
+        if not await within(self._closing, CLOSING_SECONDS):
+            self.abort()
+            await asyncio.sleep(0)
 
     def abort(self) -> None:
         """End it at once; what was not sent is gone."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tailrace.config import Options, Seconds, option
-from tailrace.config.types import one_of
+from tailrace.config import ConfigError, Options, Seconds, option
+from tailrace.config.types import Reader, one_of, read_int, text
 
 TLS_VERSIONS = ("1.0", "1.1", "1.2", "1.3")
 
@@ -146,13 +146,24 @@ class ConnectOptions(Options):
     """Do not use the environment variables HTTP_PROXY and NO_PROXY."""
 
 
+def read_port(value: Any) -> int:
+    """A port; nothing and 0 are the plugin's default."""
+    port = read_int(value) if text(value).strip() else 0
+    if not 0 <= port <= 65535:
+        raise ConfigError(f"{value!r} is no port.", "Give a number from 1 to 65535.")
+    return port
+
+
+PORT = Reader("integer", read_port)
+
+
 class HostOptions(Options):
     """Where an output connects to."""
 
     host: str = option("", last_wins=True)
     """Name or address of the server."""
 
-    port: int = option(0, last_wins=True)
+    port: int = option(0, last_wins=True, reader=PORT)
     """Port of the server."""
 
 

@@ -71,6 +71,7 @@ class Upstream:
         self._prefer_ipv6 = options.net_dns_prefer_ipv6 or bool(context.service("dns.prefer_ipv6"))
         self._idle: deque[Connection] = deque()
         self._open: set[Connection] = set()
+        """All connections that are not gone yet, also those that are being closed."""
         self._room: asyncio.Semaphore | None = None
         if options.net_max_worker_connections > 0:
             self._room = asyncio.Semaphore(options.net_max_worker_connections)
@@ -95,7 +96,6 @@ class Upstream:
             connection = None if fresh else self._take_idle()
             if connection is None:
                 connection = await self._connect_in_time()
-                self._open.add(connection)
         except BaseException:
             if self._room is not None:
                 self._room.release()
@@ -115,7 +115,6 @@ class Upstream:
             self._idle.append(connection)
             self._plan_sweep()
             return
-        self._open.discard(connection)
         if keep:
             connection.close()
         else:
@@ -127,9 +126,11 @@ class Upstream:
             self._sweeper.cancel()
             self._sweeper = None
         self._idle.clear()
-        for connection in list(self._open):
+        closing = list(self._open)
+        for connection in closing:
             connection.close()
-        self._open.clear()
+        for connection in closing:
+            await connection.wait_closed()
 
     def _take_idle(self) -> Connection | None:
         """The connection used last that is still good."""
@@ -138,12 +139,8 @@ class Upstream:
             connection = self._idle.pop()
             if connection.is_usable:
                 return connection
-            self._drop(connection)
+            connection.close()
         return None
-
-    def _drop(self, connection: Connection) -> None:
-        self._open.discard(connection)
-        connection.close()
 
     def _close_idle(self) -> None:
         timeout = self.options.net_keepalive_idle_timeout
@@ -151,7 +148,7 @@ class Upstream:
             return
         oldest = asyncio.get_running_loop().time() - timeout
         while self._idle and self._idle[0].idle_since <= oldest:
-            self._drop(self._idle.popleft())
+            self._idle.popleft().close()
 
     def _plan_sweep(self) -> None:
         timeout = self.options.net_keepalive_idle_timeout
@@ -203,6 +200,7 @@ class Upstream:
                 await self._start_tls(connection, self.tls.current())
         except BaseException:
             connection.abort()
+            await asyncio.sleep(0)
             raise
         return connection
 
@@ -230,8 +228,8 @@ class Upstream:
     async def _protocol(
         self, sock: socket.socket, context: ssl.SSLContext | None, name: str
     ) -> Connection:
-        """The socket as a connection; the socket is closed if that fails."""
-        connection = Connection(str(self.server), self.options.net_io_timeout)
+        """The socket as a connection; the loop closes it if that fails."""
+        connection = Connection(str(self.server), self.options.net_io_timeout, self._open.discard)
         try:
             await asyncio.get_running_loop().create_connection(
                 lambda: connection,
@@ -239,9 +237,10 @@ class Upstream:
                 ssl=context,
                 server_hostname=name if context is not None else None,
             )
-        except BaseException:
-            sock.close()
+        except OSError:
+            await asyncio.sleep(0)  # the loop closes the socket in its next turn
             raise
+        self._open.add(connection)
         return connection
 
     def _tell_tls(self, connection: Connection) -> None:

@@ -26,6 +26,7 @@ from tailrace.model import Body, Chunk
 from tailrace.model.accessor import MISSING, Accessor, AccessorError
 from tailrace.net.auth import OAuth2Options, TokenSource, basic, bearer
 from tailrace.net.aws import AWSOptions, Signer
+from tailrace.net.formats import chunk_encoder, known_layout
 from tailrace.net.http_client import HTTPClient, Response
 from tailrace.net.options import ConnectOptions, HostOptions, ProxyTLSOptions, TLSOptions
 from tailrace.net.proxy import parse_proxy
@@ -33,8 +34,6 @@ from tailrace.net.tls import client_tls, proxy_tls
 from tailrace.net.upstream import Server, Upstream
 from tailrace.plugin import Output, OutputOptions, Partial, Reject, Retry, output_plugin
 from tailrace.wire.compression import COMPRESSORS
-from tailrace.wire.msgpack import packed_events
-from tailrace.wire.records import join, record_encoder
 
 JSON, NDJSON, MSGPACK = "application/json", "application/x-ndjson", "application/msgpack"
 CONTENT_TYPES = {
@@ -134,7 +133,7 @@ class HTTP(Output[HTTPOptions]):
         super().__init__(options)
         self.client = make_client(self)
         self.uri = options.uri if options.uri.startswith("/") else "/" + options.uri
-        self.layout = self.known_format()
+        self.layout = known_layout(options.format, list(CONTENT_TYPES), self.context.log)
         self.encode = self.encoder()
         self.compress = COMPRESSORS[options.compress] if options.compress else None
         self.tokens: TokenSource | None = None
@@ -153,26 +152,13 @@ class HTTP(Output[HTTPOptions]):
         self.last_headers = [*without(self.fixed_headers(), own), *options.header]
         self.keep_last = not options.allow_duplicated_headers or self.tokens is not None
 
-    def known_format(self) -> str:
-        word = self.options.format.lower()
-        if word in CONTENT_TYPES:
-            return word
-        # Compat: Fluent Bit reports it and goes on (conformance: outputs/http_format_unknown).
-        self.context.log.error(
-            f"format: '{self.options.format}' is not known, msgpack is sent. "
-            f"Give one of: {', '.join(CONTENT_TYPES)}."
-        )
-        return "msgpack"
-
     def encoder(self) -> Callable[[Chunk], bytes]:
-        options, layout = self.options, self.layout
-        if layout == "msgpack":
-            return packed_events
-        if layout == "gelf":
+        if self.layout == "gelf":
             return self.encode_gelf
-        escape = self.context.service("json.escape_unicode")
-        records = record_encoder(options.json_date_key, options.json_date_format, escape)
-        return lambda chunk: join(records(chunk), layout)
+        options = self.options
+        return chunk_encoder(
+            self.layout, options.json_date_key, options.json_date_format, self.context
+        )
 
     def encode_gelf(self, chunk: Chunk) -> bytes:
         from tailrace.wire.gelf import Keys, encode

@@ -3,7 +3,8 @@
     out = run_filter("grep", "regex level ^e", {"level": "error"}, {"level": "warn"})
     assert [body["level"] for body in out] == ["error"]
 
-`FakeContext` and `FakeClock` stand in for the agent; `run_input` and `run_output` drive the other two kinds.
+`FakeContext` and `FakeClock` stand in for the agent; `run_input` and `run_output` drive the other two kinds, `FakeServer`, `TCPSink` and
+`UDPSink` (see `servers`) stand at the other end of what sends.
 """
 
 from __future__ import annotations
@@ -21,6 +22,19 @@ from tailrace.model import Body, Chunk, Receipt
 from tailrace.plugin import registry
 from tailrace.plugin.base import Kind, Parser
 from tailrace.plugin.log import Level, Log, LogSink
+from tailrace.testing.servers import (
+    CLOSE,
+    GARBAGE,
+    HANG,
+    PARTIAL,
+    RESET,
+    FakeServer,
+    Fault,
+    Reply,
+    Request,
+    TCPSink,
+    UDPSink,
+)
 
 EPOCH_NS = 1_700_000_000_000_000_000
 """The time at which a `FakeClock` starts, nanoseconds."""
@@ -338,3 +352,33 @@ def run_input(
         return chunks
 
     return asyncio.run(scenario())
+
+
+__all__ = [
+    "CLOSE",
+    "EPOCH_NS",
+    "GARBAGE",
+    "HANG",
+    "PARTIAL",
+    "RESET",
+    "FakeClock",
+    "FakeContext",
+    "FakeMetric",
+    "FakeMetrics",
+    "FakeServer",
+    "FakeTimer",
+    "Fault",
+    "ListSink",
+    "Reply",
+    "Request",
+    "TCPSink",
+    "UDPSink",
+    "chunk_of",
+    "entries_of",
+    "make_parser",
+    "make_plugin",
+    "options_class_of",
+    "run_filter",
+    "run_input",
+    "run_output",
+]

@@ -51,10 +51,10 @@ def zstd(data: bytes) -> bytes:
 
 
 def snappy(data: bytes) -> bytes:
-    """Framed snappy, as Fluent Bit sends it."""
+    """A raw block, as Fluent Bit sends it."""
     from cramjam import snappy as library
 
-    return bytes(library.compress(data))
+    return bytes(library.compress_raw(data))
 
 
 def deflate(data: bytes) -> bytes:

@@ -283,7 +283,11 @@ class Encoder:
             text = b"\n".join(map(dumps, bodies))
         except TypeError:
             text = b"\n".join(map(encode_odd, bodies))
-        return escaped(text) if self.escape_unicode else text
+        return self.escape(text)
+
+    def escape(self, text: bytes) -> bytes:
+        """JSON text with DEL as an escape and, unless that is off, all that is beyond ASCII too."""
+        return escaped(text) if self.escape_unicode else text.replace(DELETE, b"\\u007f")
 
     def dated_text(self, bodies: Sequence[Body], key: str, dates: Sequence[Any]) -> bytes:
         """As `text`, with each date, a value that JSON knows, first under `key`; a body's own key of that name wins."""
@@ -298,7 +302,7 @@ class Encoder:
                 for body, date in zip(bodies, dates, strict=True)
             ]
         text = b"\n".join(lines)
-        return escaped(text) if self.escape_unicode else text
+        return self.escape(text)
 
     def block(self, key: str, block: bytes, before: bytes, between: bytes) -> bytes | None:
         """Lines with an LF between two as `{"key":"line"}`, printed in one go; None if that can't be done.
@@ -340,8 +344,7 @@ class Encoder:
             joined = dumps(texts if isinstance(texts, list) else list(texts))
         except TypeError:
             return [head + line + b"}" for line in self.lines(list(texts))]
-        if self.escape_unicode:
-            joined = escaped(joined)
+        joined = self.escape(joined)
         if b'\\",' in joined:  # a text that ends in a quote and a comma looks like a border
             return [head + line + b"}" for line in self.lines(list(texts))]
         inner = joined[2:-2]

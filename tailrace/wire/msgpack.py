@@ -25,6 +25,8 @@ MOST_DAMAGES = 100
 """Damaged places of one file after which the rest of it is given up."""
 NEW_HEAD, OLD_HEAD = b"\x92\x92\xd7\x00", b"\x92\xd7\x00"
 EVENT_TIME = struct.Struct(">II")
+HEAD = struct.Struct(">IIIB")
+"""An event up to its body: `[[EventTime, {}], ...`."""
 SECOND = 1_000_000_000
 EVENT_HEAD = 13
 """Bytes of an event beside its body: two lists, EventTime, empty metadata."""
@@ -166,7 +168,14 @@ def time_of(value: Any, position: int = 0) -> int:
 def encode_events(
     times: Sequence[int], metadata: Sequence[Metadata] | None, bodies: Sequence[Body]
 ) -> bytes:
-    """Events in the form since 2.1. A time that EventTime can't hold (before 1970, after 2106) is written as a float."""
+    """Events in the form since 2.1, one after another."""
+    return b"".join(encode_each(times, metadata, bodies))
+
+
+def encode_each(
+    times: Sequence[int], metadata: Sequence[Metadata] | None, bodies: Sequence[Body]
+) -> list[bytes]:
+    """Each event in the form since 2.1. A time that EventTime can't hold (before 1970, after 2106) is written as a float."""
     pack = msgpack.Packer(
         default=_plain, unicode_errors="surrogateescape", autoreset=True, strict_types=False
     ).pack
@@ -177,14 +186,13 @@ def encode_events(
             if 0 <= time < 0xFFFFFFFE_00000000:
                 seconds, nanoseconds = divmod(time, SECOND)
                 if seconds < 0xFFFFFFFE:
-                    add(b"\x92\x92\xd7\x00" + EVENT_TIME.pack(seconds, nanoseconds) + b"\x80")
-                    add(pack(body))
+                    add(HEAD.pack(0x9292D700, seconds, nanoseconds, 0x80) + pack(body))
                     continue
             add(b"\x92\x92" + pack(time / 1e9) + b"\x80" + pack(body))
-        return b"".join(parts)
+        return parts
     for time, meta, body in zip(times, metadata, bodies, strict=True):
         add(b"\x92\x92" + encode_time(time) + pack(meta) + pack(body))
-    return b"".join(parts)
+    return parts
 
 
 def packed_events(chunk: Chunk) -> bytes:
