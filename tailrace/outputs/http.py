@@ -32,7 +32,7 @@ from tailrace.net.options import ConnectOptions, HostOptions, ProxyTLSOptions, T
 from tailrace.net.proxy import parse_proxy
 from tailrace.net.tls import client_tls, proxy_tls
 from tailrace.net.upstream import Server, Upstream
-from tailrace.plugin import Output, OutputOptions, Partial, Reject, Retry, output_plugin
+from tailrace.plugin import Output, OutputOptions, Partial, Refusal, Reject, Retry, output_plugin
 from tailrace.wire.compression import COMPRESSORS
 
 JSON, NDJSON, MSGPACK = "application/json", "application/x-ndjson", "application/msgpack"
@@ -207,7 +207,7 @@ class HTTP(Output[HTTPOptions]):
         if self.body_of is not None and self.headers_of is not None:
             await self.send_each(chunk, self.body_of, self.headers_of)
             return
-        refused: list[tuple[Chunk, str]] = []
+        refused: list[Refusal] = []
         if self.layout == "gelf":
             chunk, refused = self.fit_for_gelf(chunk)
         if chunk.count:
@@ -215,7 +215,7 @@ class HTTP(Output[HTTPOptions]):
         if refused:
             raise refusal(chunk.count, refused)
 
-    def fit_for_gelf(self, chunk: Chunk) -> tuple[Chunk, list[tuple[Chunk, str]]]:
+    def fit_for_gelf(self, chunk: Chunk) -> tuple[Chunk, list[Refusal]]:
         """The events that can be GELF, and the others with the reason."""
         from tailrace.wire.gelf import GELFError
 
@@ -230,27 +230,31 @@ class HTTP(Output[HTTPOptions]):
             return chunk, []
         parts = chunk.split(reasons)
         good = parts.pop("", None) or chunk.slice(0, 0)
-        return good, [(part, why) for why, part in parts.items()]
+        return good, [Refusal(part, why) for why, part in parts.items()]
 
     async def send_each(self, chunk: Chunk, body_of: Accessor, headers_of: Accessor) -> None:
         """A request for each event; what became of each is told apart."""
-        refused: list[tuple[Chunk, str]] = []
+        refused: list[Refusal] = []
         bodies: Sequence[Body] = chunk.bodies
         for index, record in enumerate(bodies):
             request = request_of(body_of.get(record), headers_of.get(record))
             if isinstance(request, str):
-                refused.append((chunk.slice(index, index + 1), request))
+                refused.append(Refusal(chunk.slice(index, index + 1), request))
                 continue
             body, headers = request
             try:
                 await self.send(body, chunk.tag, headers)
             except Reject as rejection:
-                refused.append((chunk.slice(index, index + 1), rejection.why))
+                refused.append(
+                    Refusal(chunk.slice(index, index + 1), rejection.why, rejection.status)
+                )
             except Retry as failure:
                 if not index and not refused:
                     raise
                 rest = chunk.slice(index, chunk.count)
-                raise Partial(failure.why, rest, refused) from failure
+                raise Partial(
+                    failure.why, rest, refused, failure.after, failure.status
+                ) from failure
         if refused:
             raise refusal(chunk.count - len(refused), refused)
 
@@ -267,9 +271,9 @@ class HTTP(Output[HTTPOptions]):
         if status in DELIVERED:
             self.context.log.debug(what)
         elif 400 <= status < 500 and status not in TRY_AGAIN:
-            raise Reject(what)
+            raise Reject(what, status)
         else:
-            raise Retry(what, response.retry_after(self.context.clock.time_ns() / 1e9))
+            raise Retry(what, response.retry_after(self.context.clock.time_ns() / 1e9), status)
 
     async def request(self, body: bytes, headers: list[Header]) -> Response:
         """The request with whatever proves who sends it. A token that the server refuses is replaced once."""
@@ -339,10 +343,12 @@ def request_of(body: Any, headers: Any) -> tuple[bytes, list[Header]] | str:
     return body, [(key, value) for key, value in headers.items() if type(value) is str]
 
 
-def refusal(good: int, refused: list[tuple[Chunk, str]]) -> Exception:
+def refusal(good: int, refused: list[Refusal]) -> Exception:
     """What to raise when some events, or all, were refused."""
-    why = refused[0][1]
-    return Partial(why, None, refused) if good or len(refused) > 1 else Reject(why)
+    first = refused[0]
+    if good or len(refused) > 1:
+        return Partial(first.why, None, refused)
+    return Reject(first.why, first.status)
 
 
 def without(headers: list[Header], names: set[str]) -> list[Header]:

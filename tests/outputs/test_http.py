@@ -95,7 +95,7 @@ def test_an_event_that_can_not_be_gelf_is_refused_alone():
         "format gelf", {"short_message": "ok"}, {"log": "x"}, script=[200]
     )
     assert isinstance(error, Partial)
-    assert [chunk.bodies for chunk, _ in error.rejected] == [[{"log": "x"}]]
+    assert [refusal.chunk.bodies for refusal in error.rejected] == [[{"log": "x"}]]
     assert json.loads(request.body)["short_message"] == "ok"
 
 
@@ -227,13 +227,13 @@ def test_only_events_that_failed_are_tried_again():
     error, _ = refusal_of(EACH, *RECORDS, script=[200, 400, 500])
     assert isinstance(error, Partial)
     assert error.retry.bodies == [RECORDS[2]]
-    assert [chunk.bodies for chunk, _ in error.rejected] == [[RECORDS[1]]]
+    assert [refusal.chunk.bodies for refusal in error.rejected] == [[RECORDS[1]]]
 
 
 def test_an_event_without_a_body_is_refused_alone():
     error, requests = refusal_of(EACH, {"h": {}}, RECORDS[0], {"b": 1, "h": {}}, script=[200])
     assert isinstance(error, Partial)
-    assert [why for _, why in error.rejected] == [
+    assert [refusal.why for refusal in error.rejected] == [
         "the body is missing",
         "the body is neither text nor binary",
     ]

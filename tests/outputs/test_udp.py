@@ -45,7 +45,7 @@ def test_only_an_event_that_is_too_large_is_refused():
         with pytest.raises(Partial) as caught:
             run_output("udp", section, {"a": "x" * 70_000}, {"a": "small"})
         assert sink.wait(1) == [b"small\n"]
-    assert [len(chunk.bodies[0]["a"]) for chunk, _ in caught.value.rejected] == [70_000]
+    assert [len(chunk.bodies[0]["a"]) for chunk, *_ in caught.value.rejected] == [70_000]
     assert caught.value.retry is None
 
 
