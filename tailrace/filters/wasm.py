@@ -15,11 +15,11 @@ its state; it is made anew after a call that failed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import compress
 from pathlib import Path
 from random import randrange
-from typing import Any
+from typing import Any, TypeGuard
 
 from tailrace.config import CommaList, ConfigError, Seconds, Size, option
 from tailrace.config.types import one_of
@@ -118,37 +118,26 @@ class Wasm(Filter[WasmOptions]):
         return self.encoder.lines(chunk.bodies)
 
     def take(self, chunk: Chunk, outcome: Outcome, found: Sequence[Body | None]) -> Chunk:
-        """Put what the function gave in place of the records."""
+        """Put what the function gave in place of the records; `found` are its results in their order."""
         lengths = outcome.lengths
-        if len(found) == len(lengths) and None not in found:
-            chunk.bodies = list(found)  # type: ignore[arg-type]  # none is None
-            return chunk
-        fresh, bad = iter(found), 0
-        old = chunk.bodies
+        if not outcome.failed and min(lengths) >= 0 and are_bodies(found):
+            return replace(chunk, found, lengths)
+        fresh, old = iter(found), chunk.bodies
+        kept: Collection[int] = outcome.failed if self.options.on_error == "keep" else ()
         bodies: list[Body | None] = []
         add = bodies.append
-        keep_failed = self.options.on_error == "keep"
         for index, length in enumerate(lengths):
             if length > 0:
                 add(next(fresh))
-            elif length == UNCHANGED or (keep_failed and index in outcome.failed):
+            elif length == UNCHANGED or index in kept:
                 add(old[index])
             else:
                 add(None)
         wrong = [index for index, length in enumerate(lengths) if length and bodies[index] is None]
-        bad = len(wrong)
-        if bad:
+        if wrong:
             self.note_no_record(outcome, wrong)
         chosen = [body is not None for body in bodies]
-        chunk.open()
-        times, metadata = list(compress(chunk.times, chosen)), chunk.metadata
-        if metadata is not None:
-            chunk.metadata = list(compress(metadata, chosen))
-        before = chunk.count
-        chunk.times = times
-        chunk.bodies = [body for body in bodies if body is not None]
-        chunk.nbytes = chunk.nbytes * chunk.count // before
-        return chunk
+        return replace(chunk, list(compress(bodies, chosen)), chosen)
 
     # What to say
 
@@ -177,6 +166,23 @@ class Wasm(Filter[WasmOptions]):
             f"function '{self.options.function_name}' returned {' and '.join(reasons)} for {len(wrong)} records, which are dropped"
         )
         self.context.drop(len(wrong), "wasm function returned no record")
+
+
+def are_bodies(found: Sequence[Body | None]) -> TypeGuard[list[Body]]:
+    return set(map(type, found)) == {dict}
+
+
+def replace(chunk: Chunk, bodies: Sequence[Any], mask: Sequence[Any]) -> Chunk:
+    """The chunk with these bodies in place of the events whose mask is true; the others go."""
+    before = chunk.count
+    chunk.open()
+    if len(bodies) < before:
+        chunk.times = list(compress(chunk.times, mask))
+        if chunk.metadata is not None:
+            chunk.metadata = list(compress(chunk.metadata, mask))
+    chunk.bodies = list(bodies)
+    chunk.nbytes = chunk.nbytes * chunk.count // before
+    return chunk
 
 
 def read_objects(outcome: Outcome, mark: int) -> Sequence[Body | None]:
