@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-SUBCOMMANDS = ("check", "convert", "docs", "graph", "new", "plugins", "schema")
+SUBCOMMANDS = ("check", "convert", "docs", "graph", "new", "plugins", "schema", "wamrc")
 
 
 def main() -> None:

@@ -43,12 +43,23 @@ def this_machine() -> str:
     return {"amd64": "x86_64", "arm64": "aarch64"}.get(word, word)
 
 
+def version_of(image: bytes) -> str:
+    """The engine's version that an image is for; empty if it does not say.
+
+    It stands at the begin of the first section, behind a zero byte and its length.
+    """
+    start = 64
+    length = image[start + 1] if len(image) > start + 1 else 0
+    word = image[start + 2 : start + 2 + length]
+    return word.decode() if 0 < length < 8 and word.isdigit() else ""
+
+
 def misfit(data: bytes, message: str) -> str:
-    """Why the engine refused a file, from its message."""
+    """Why the engine refused an image, from the image and the engine's message."""
     machine = machine_of(data)
     if machine != this_machine():
         return f"it was compiled for {machine}, this is {this_machine()}"
-    lower = message.lower()
-    if "version" in lower:
-        return f"it was compiled by another version of the engine ({message.strip().splitlines()[-1].strip()})"
-    return message.strip().splitlines()[-1].strip() if message.strip() else "it can't be read"
+    if "version" in message.lower() and version_of(data):
+        return f"it was compiled for version {version_of(data)} of the engine, which is not the one installed"
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    return lines[-1] if lines else "it can't be read"

@@ -25,12 +25,20 @@ def stack_size(wanted: int) -> int:
     return min(max(wanted, LEAST_STACK), most)
 
 
-def make_engine(stack: int = 0) -> Any:
-    """An engine whose calls can be interrupted; `stack` is the size in bytes that was asked for."""
+def make_config() -> Any:
+    """Settings that a module's code depends on; `compiler.cross_compile` gives the same."""
     import wasmtime
 
     config = wasmtime.Config()
     config.epoch_interruption = True
     config.wasm_multi_memory = True
+    return config
+
+
+def make_engine(stack: int = 0) -> Any:
+    """An engine whose calls can be interrupted; `stack` is the size in bytes that was asked for."""
+    import wasmtime
+
+    config = make_config()
     config.max_wasm_stack = stack_size(stack)
     return wasmtime.Engine(config)
