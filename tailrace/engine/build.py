@@ -167,6 +167,7 @@ class Builder:
             f"{kind}:{plugin}:{name}", options.log_level, options.log_suppress_interval
         )
         context = EngineContext(kind, plugin, name, log, self.services)
+        context.unique = unique
         instance = self._instantiate(kind, cls, name, options, context, section, where)
         if instance is not None:
             instance.unique = unique

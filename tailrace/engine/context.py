@@ -56,7 +56,7 @@ class EngineContext:
     def __init__(self, kind: str, plugin: str, name: str, log: Log, services: Services) -> None:
         self.kind = kind
         self.plugin = plugin
-        self.name = name
+        self.name = self.unique = name
         self.log = log
         self.clock = SystemClock()
         self.metrics = InstanceMetrics(services.metrics, name)

@@ -140,7 +140,7 @@ class InputOptions(PluginOptions):
     """What every input takes."""
 
     tag: str = option("", last_wins=True)
-    """Tag of the events; default: the instance's name."""
+    """Tag of the events; default: the plugin's name and the instance's number, as: tail.0."""
 
     mem_buf_limit: Size = option(0)
     """Pause this input while its undelivered events take this much memory; 0: only the agent's own limit."""
@@ -302,7 +302,7 @@ class Input(Plugin[InputO]):
 
     @property
     def tag(self) -> str:
-        return self.options.tag or self.context.name
+        return self.options.tag or self.context.unique
 
     @property
     def replays(self) -> bool:

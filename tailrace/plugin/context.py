@@ -47,6 +47,8 @@ class Context(Protocol):
 
     name: str
     """The instance's name: `tail.0`, or its alias."""
+    unique: str
+    """The plugin's name and number, `tail.0`, whatever the alias; the tag of an input that is given none."""
     log: Log
     clock: Clock
     metrics: Metrics

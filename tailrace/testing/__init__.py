@@ -133,7 +133,7 @@ class FakeContext:
         upstreams: dict[str, list[Section]] | None = None,
         variables: dict[str, str] | None = None,
     ) -> None:
-        self.name = name
+        self.name = self.unique = name
         self.sink = ListSink()
         self.log = Log(self.sink, name)
         self.clock = FakeClock()

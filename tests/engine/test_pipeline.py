@@ -276,3 +276,10 @@ def test_all_problems_are_found_before_data_flows(inputs, filters, outputs, expe
     texts = [str(problem) for problem in problems]
     assert any(expected in text for text in texts)
     assert any("alsobad" in text for text in texts)
+
+
+def test_an_alias_names_an_input_and_not_its_tag():
+    inputs = [{"name": "test_source"}, {"name": "test_source", "alias": "own"}]
+    plan, _, _ = build(configuration(inputs, [], [{"name": "test_sink", "match": "*"}]))
+    assert [instance.name for instance in plan.inputs] == ["test_source.0", "own"]
+    assert [instance.plugin.tag for instance in plan.inputs] == ["test_source.0", "test_source.1"]

@@ -39,9 +39,9 @@ def test_a_tag_does_not_lead_out_of_the_folder(folder, tag):
 def test_an_event_without_a_number_is_refused_and_the_others_are_written(folder, odd):
     with pytest.raises(Partial) as caught:
         run_output("plot", "key v\nfile o", {"v": 1}, odd, {"v": 3})
-    [(refused, why)] = caught.value.rejected
-    assert (refused.bodies, caught.value.retry) == ([odd], None)
-    assert "'v'" in why
+    [refusal] = caught.value.rejected
+    assert (refusal.chunk.bodies, caught.value.retry) == ([odd], None)
+    assert "'v'" in refusal.why
     assert len((folder / "o").read_text().splitlines()) == 2
 
 
