@@ -15,7 +15,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self, dataclass_transform
 
-from tailrace.config.errors import FAILED_START, ConfigError, Place, Problems, did_you_mean
+from tailrace.config.errors import (
+    FAILED_LOAD,
+    FAILED_START,
+    ConfigError,
+    Place,
+    Problems,
+    did_you_mean,
+)
 from tailrace.config.source import Entry
 from tailrace.config.types import Reader, reader_for
 
@@ -83,6 +90,8 @@ class Options:
     """Typed options of one plugin instance; see the module."""
 
     _declared: typing.ClassVar[dict[str, Spec]] = {}
+    is_common: typing.ClassVar[bool] = False
+    """What this class itself declares is an option of all plugins of a kind; a bad value ends the start as a bad file does."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -162,9 +171,14 @@ class Options:
                     mend=error.mend,
                     place=error.place or place,
                     where=where,
-                    exit_code=FAILED_START,
+                    exit_code=FAILED_LOAD if is_common(spec) else FAILED_START,
                 )
         return None if failed else _assemble(cls, values, "")
+
+
+def is_common(spec: Spec) -> bool:
+    """Whether an option is declared by a base class of all plugins of a kind."""
+    return bool(spec.owner is not None and spec.owner.__dict__.get("is_common"))
 
 
 class _Misread(Exception):

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tailrace.engine.payloads import STORABLE
 from tailrace.engine.storage import Storage, StoredChunk
 from tailrace.model import LOGS, Chunk, Receipt
 from tailrace.plugin.log import Log
@@ -97,7 +98,7 @@ class Persistence:
         named: tuple[str, ...],
     ) -> bool:
         """Write a chunk's file and queue it; False if the disk won't take it."""
-        if chunk.kind is not LOGS:
+        if chunk.kind not in STORABLE:
             return False
         try:
             file = self.storage.write(source.name, chunk, named)
@@ -120,7 +121,9 @@ class Persistence:
         stub: Chunk | None = None
         for target in targets:
             queued = chunk
-            if not in_memory or target.queue.nbytes + chunk.nbytes > MEMORY_BYTES:
+            if chunk.kind is LOGS and (
+                not in_memory or target.queue.nbytes + chunk.nbytes > MEMORY_BYTES
+            ):
                 queued = stub = stub or file.stub(chunk.tag)
             target.queue.put(
                 queued,
@@ -134,7 +137,7 @@ class Persistence:
 
     def spill(self, chunk: Chunk, output: str, source: Source) -> tuple[Chunk, Receipt, int] | None:
         """Write a chunk for one output that holds too much: its stub, the receipt of that, its bytes; None if the disk won't take it."""
-        if chunk.kind is not LOGS:
+        if chunk.kind is not LOGS:  # others have no stubs
             return None
         try:
             file = self.storage.write(f"overflow_of_{output}", chunk, (output,))
@@ -222,9 +225,19 @@ class Persistence:
             size = stored.file.size
             while (held := queue.held(source)) and held + size > self._backlog_limit:
                 await queue.wait_for_less()
-            chunk = stored.file.stub(file.tag)
-            queue.put(chunk, stored.receipt(output.name), source, size, size)
+            receipt = stored.receipt(output.name)
+            receipt.hold()
+            for chunk in self._chunks(stored.file, file.tag):
+                queue.put(chunk, receipt, source, size, size)
+            receipt.release()
             await asyncio.sleep(0)
+
+    def _chunks(self, file: StoredChunk, tag: str) -> list[Chunk]:
+        try:
+            return file.chunks(tag)
+        except (OSError, ChunkFileError) as error:
+            self._log.error(f"[storage] {file.path} can't be read any more: {error}")
+            return []
 
     def hold_backlog(self, file: StoredChunk, targets: list[OutputPort], source: Source) -> Stored:
         """A file of the backlog becomes one of ours."""
@@ -252,6 +265,8 @@ class Persistence:
         chunks: dict[int, Chunk] = {}
         for output in outputs:
             for chunk in output.queue.waiting_in_memory():
+                if chunk.kind not in STORABLE:
+                    continue
                 chunks[id(chunk)] = chunk
                 homeless.setdefault(id(chunk), []).append(output)
         for key, owners in homeless.items():

@@ -37,7 +37,7 @@ from tailrace.engine.router import (
 from tailrace.engine.service import ServiceOptions
 from tailrace.engine.storage import Storage
 from tailrace.engine.tracing import PRE_OUTPUT, Trace, Tracer
-from tailrace.model import LOGS, Chunk, Receipt, merge
+from tailrace.model import LOGS, METRICS, PROFILES, TRACES, Chunk, Receipt, merge
 from tailrace.model.condition import Condition
 from tailrace.plugin import InputOptions
 from tailrace.plugin.log import Log
@@ -546,8 +546,9 @@ class Pipeline:
         named = [
             self._outputs_by_name[name] for name in file.routes if name in self._outputs_by_name
         ]
+        kind = (LOGS, METRICS, TRACES, PROFILES)[file.kind]
         return [
-            port for port in named or self._outputs_by_tag.find(file.tag) if LOGS in port.handles
+            port for port in named or self._outputs_by_tag.find(file.tag) if kind in port.handles
         ]
 
     # Flow control

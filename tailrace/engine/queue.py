@@ -629,10 +629,8 @@ class OutputQueue:
             yield from lane.items
 
     def waiting_in_memory(self) -> list[Chunk]:
-        """The chunks of logs that have no file, once no flush is under way."""
-        return [
-            item.chunk for item in self.items() if not item.disk_bytes and item.chunk.kind is LOGS
-        ]
+        """The chunks that have no file, once no flush is under way."""
+        return [item.chunk for item in self.items() if not item.disk_bytes]
 
     def hand_over(self, chunk: Chunk) -> int:
         """A chunk that waits here lies in a file now, for a later run: its way ends. Gives its events."""

@@ -22,11 +22,12 @@ from pathlib import Path
 from typing import Any
 
 from tailrace.config.errors import ConfigError
+from tailrace.engine.payloads import pack, unpack
 from tailrace.model import Chunk
 from tailrace.plugin.log import Log
 from tailrace.wire import chunkfile
 from tailrace.wire.chunkfile import ChunkFile, ChunkFileError
-from tailrace.wire.msgpack import decode_events, encode_events
+from tailrace.wire.msgpack import decode_events
 
 FILE_NAME = re.compile(r"(\d+)-(\d+)\.(\d+)")
 LOCK_NAME = ".tailrace.lock"
@@ -42,16 +43,23 @@ class StoredChunk:
     `size` is what it takes on the disk. `damage` says what is wrong with a file that can be read in part.
     """
 
-    __slots__ = ("_storage", "count", "damage", "path", "size")
+    __slots__ = ("_storage", "count", "damage", "kind", "path", "size")
 
     def __init__(
-        self, storage: Storage, path: Path, nbytes: int, count: int, damage: str = ""
+        self,
+        storage: Storage,
+        path: Path,
+        nbytes: int,
+        count: int,
+        damage: str = "",
+        kind: int = chunkfile.LOGS,
     ) -> None:
         self._storage = storage
         self.path = path
         self.size = blocks(nbytes)
         self.count = count
         self.damage = damage
+        self.kind = kind
 
     def remove(self) -> None:
         if self.damage:
@@ -73,6 +81,12 @@ class StoredChunk:
         chunk = Chunk(tag, [], [], None, 256)
         chunk.defer(self.count, self.load)
         return chunk
+
+    def chunks(self, tag: str) -> list[Chunk]:
+        """What the file holds: a stub of logs, or other signals as they are. `OSError`, `ChunkFileError`."""
+        if self.kind == chunkfile.LOGS:
+            return [self.stub(tag)]
+        return unpack(self._storage.read(self.path))
 
 
 def blocks(nbytes: int) -> int:
@@ -141,11 +155,8 @@ class Storage:
     # Writing
 
     def write(self, stream: str, chunk: Chunk, routes: tuple[str, ...] = ()) -> StoredChunk:
-        """Write a chunk of logs; `OSError` if the disk won't take it."""
-        events = chunk.packed
-        if events is None:
-            events = encode_events(chunk.times, chunk.metadata, chunk.bodies)
-        data = chunkfile.encode(ChunkFile(chunk.tag, events, routes=routes), self._checksum)
+        """Write a chunk of a kind that is `STORABLE`; `OSError` if the disk won't take it."""
+        data = chunkfile.encode(pack(chunk, routes), self._checksum)
         path = self._new_path(stream)
         try:
             self._write(path, data)
@@ -236,10 +247,15 @@ class Storage:
             if not file.events and not torn:
                 path.unlink()
                 return None
-            if file.kind != chunkfile.LOGS:
-                self._log.warn(f"[storage] {path} holds no logs; it stays where it is")
+            if file.kind not in (chunkfile.LOGS, chunkfile.METRICS):
+                self._log.warn(
+                    f"[storage] {path} holds signals that can't be read yet; it stays there"
+                )
                 return None
-            count, damage = survey(file)
+            if file.kind == chunkfile.LOGS:
+                count, damage = survey(file)
+            else:
+                count, damage = sum(chunk.count for chunk in unpack(file)), ""
         except (OSError, ChunkFileError) as error:
             self._pass_over(path, str(error))
             return None
@@ -251,7 +267,7 @@ class Storage:
                 f"[storage] {path} is damaged ({damage}): its {count} sound events are delivered"
             )
             self.damaged_files += 1
-        return StoredChunk(self, path, len(data), count, damage), file
+        return StoredChunk(self, path, len(data), count, damage, file.kind), file
 
     def set_aside(self, path: Path, why: str) -> None:
         """Move a damaged file whose events are delivered out of the way, with the reason beside it; or delete it, if told to."""

@@ -99,6 +99,8 @@ LOG_LEVEL = Reader("log level", read_log_level, {"enum": list(LEVELS)})
 class PluginOptions(Options):
     """What every instance takes."""
 
+    is_common = True
+
     alias: str = option("", last_wins=True)
     """A name of this instance for logs, metrics and routes; default: the plugin's name and a number."""
 
@@ -111,6 +113,8 @@ class PluginOptions(Options):
 
 class MatchOptions(PluginOptions):
     """What filters and outputs take to choose their events."""
+
+    is_common = True
 
     match: str = option("", last_wins=True)
     """Take events whose tag matches; `*` stands for any text."""
@@ -138,6 +142,8 @@ def read_ratio(value: Any) -> float:
 
 class InputOptions(PluginOptions):
     """What every input takes."""
+
+    is_common = True
 
     tag: str = option("", last_wins=True)
     """Tag of the events; default: the plugin's name and the instance's number, as: tail.0."""
@@ -224,6 +230,8 @@ WINDOWS = Reader("text (Windows)", refuse_on_unix)
 
 class OutputOptions(MatchOptions):
     """What every output takes."""
+
+    is_common = True
 
     retry_limit: int | None = option(
         -1, reader=Reader("number | no_limits | no_retries | false", read_retry_limit)

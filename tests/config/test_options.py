@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.config import CommaList, KeyText, Options, Seconds, Size, group, option
-from tailrace.config.errors import Place, Problems
+from tailrace.config.errors import FAILED_LOAD, FAILED_START, Place, Problems
 from tailrace.config.options import describe
 from tailrace.config.source import Entry
 from tailrace.config.types import read_seconds, read_size, split_words
@@ -126,3 +126,18 @@ def test_words_of_any_text(text):
 
 def test_quotes_keep_blanks_together():
     assert split_words("""a "b c" 'd  e' f""") == ["a", "b c", "d  e", "f"]
+
+
+def test_a_bad_value_of_a_common_option_ends_the_start_as_a_bad_file_does():
+    class Common(Options):
+        is_common = True
+        level: int = 1
+        """Of all."""
+
+    class Own(Common):
+        size: int = 1
+        """Its own."""
+
+    problems = Problems()
+    Own.read([Entry("level", "x", Place("f", 1)), Entry("size", "x", Place("f", 2))], problems)
+    assert [problem.exit_code for problem in problems] == [FAILED_LOAD, FAILED_START]

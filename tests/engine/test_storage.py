@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tailrace.config.errors import ConfigError
 from tailrace.engine.storage import Storage, age
-from tailrace.model import Chunk
+from tailrace.model import METRICS, Chunk
+from tailrace.model.metrics import Metric, MetricKind, MetricSet, metrics_chunk
 from tailrace.plugin.log import Log
 from tailrace.testing import ListSink, chunk_of
 from tailrace.wire import chunkfile
@@ -246,12 +247,24 @@ def test_a_checksum_that_is_wrong_is_damage(tmp_path):
     disk.storage.close()
 
 
-def test_what_holds_no_logs_is_left_where_it_is(disk):
+def test_metrics_are_read_back(disk):
+    metrics = MetricSet([Metric(MetricKind.GAUGE, "depth")])
+    metrics.metrics[0].set(-3.0, 5)
+    disk.storage.write("in", metrics_chunk("m", metrics))
+    [(stored, file)] = disk.storage.backlog()
+    [read] = stored.chunks(file.tag)
+    assert (read.kind, read.tag, stored.count) == (METRICS, "m", 1)
+    assert [sample.value for sample in read.payload.metrics[0].samples] == [-3.0]
+
+
+def test_signals_that_can_not_be_read_yet_are_left_where_they_are(tmp_path):
+    disk = Disk(tmp_path, delete_damaged=True)
     path = disk.storage.write("in", chunk(1)).path
-    path.write_bytes(chunkfile.encode(ChunkFile("t", b"\x90", kind=1)))
+    path.write_bytes(chunkfile.encode(ChunkFile("t", b"\x90", kind=3)))
     assert disk.bodies() == []
     assert path.exists()
     assert disk.storage.damaged_files == 0
+    disk.storage.close()
 
 
 def test_files_without_a_time_in_their_name_come_last():
