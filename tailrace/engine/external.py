@@ -1,6 +1,6 @@
-"""External plugins: Python files named with `-e`, `plugins_file` or YAML `plugins`.
+"""External plugins: files named with `-e`, `plugins_file` or YAML `plugins`.
 
-Importing such a file runs its decorators, which register what it defines.
+Importing a Python file (`.py`) runs its decorators, which register what it defines. A shared object (`.so`) holds a plugin written in Go.
 """
 
 from __future__ import annotations
@@ -23,13 +23,15 @@ def load_plugins(entries: list[Entry], config_dir: Path, problems: Problems) -> 
                 mend="Give its path, absolute or from the configuration's folder.",
                 place=entry.place,
             )
-        elif path.suffix != ".py":
+        elif path.suffix in (".so", ".dylib"):
+            load_library(path, entry, problems)
+        elif path.suffix == ".py":
+            import_file(path, entry, problems)
+        else:
             problems.add(
-                f"external plugin '{entry.value}': only Python plugins (.py) can be loaded, not {path.suffix or 'this'}.",
+                f"external plugin '{entry.value}': it is neither a Python file (.py) nor a shared object (.so).",
                 place=entry.place,
             )
-        else:
-            import_file(path, entry, problems)
 
 
 def find(path: str, config_dir: Path) -> Path | None:
@@ -57,3 +59,12 @@ def import_file(path: Path, entry: Entry, problems: Problems) -> None:
         problems.add(
             f"external plugin '{path}': {type(error).__name__}: {error}", place=entry.place
         )
+
+
+def load_library(path: Path, entry: Entry, problems: Problems) -> None:
+    from tailrace.engine.golang import LibraryError, load  # 10 ms, and rarely used
+
+    try:
+        load(path)
+    except LibraryError as error:
+        problems.add(f"external plugin '{path}' can't be used: {error}.", place=entry.place)

@@ -1,0 +1,67 @@
+/* A plugin with the C interface of one in Go, for tests without a Go compiler. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+struct definition { int type, proxy, flags; char *name, *description; };
+struct api {
+    const char *(*output_get_property)(const char *, void *);
+    const char *(*input_get_property)(const char *, void *);
+    void *(*output_metrics)(void *);
+    void *(*input_metrics)(void *);
+    void (*log_print)(int, const char *, int, const char *, ...);
+    int (*input_log_check)(void *, int);
+    int (*output_log_check)(void *, int);
+};
+struct context { void *remote; };
+struct plugin { void *unused; struct api *api; void *instance; struct context *context; };
+struct state { char path[512]; int answer; int delay; };
+
+int FLBPluginRegister(struct definition *def)
+{
+    def->type = 2;
+    def->proxy = PROXY;
+    def->name = strdup("Like_Go");
+    def->description = strdup("As if it were Go");
+    return 0;
+}
+
+static void put(struct state *state, const char *text, size_t size)
+{
+    FILE *file = fopen(state->path, "a");
+    fwrite(text, 1, size, file);
+    fclose(file);
+}
+
+int FLBPluginInit(struct plugin *plugin)
+{
+    struct state *state = calloc(1, sizeof(struct state));
+    const char *path = plugin->api->output_get_property("Path", plugin->instance);
+    const char *answer = plugin->api->output_get_property("answer", plugin->instance);
+    const char *delay = plugin->api->output_get_property("delay", plugin->instance);
+    if (path == NULL)
+        return 0;
+    snprintf(state->path, sizeof(state->path), "%s", path);
+    state->answer = answer ? atoi(answer) : 1;
+    state->delay = delay ? atoi(delay) : 0;
+    if (plugin->api->output_log_check(plugin->instance, 3))
+        plugin->api->log_print(3, __FILE__, __LINE__, "%s", "hello from C");
+    plugin->context->remote = state;
+    return 1;
+}
+
+int FLBPluginFlushCtx(void *ctx, void *data, int size, char *tag)
+{
+    struct state *state = ctx;
+    if (state->delay)
+        usleep(state->delay * 1000);
+    put(state, data, size);
+    return state->answer;
+}
+
+int FLBPluginExitCtx(void *ctx)
+{
+    put(ctx, "exit", 4);
+    return 1;
+}
