@@ -13,7 +13,8 @@ Only texts match; a missing field, a number or a map never does.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from operator import not_
 from typing import Any
 
 from tailrace.config import ConfigError, KeyText, one_of, option
@@ -22,6 +23,8 @@ from tailrace.model.accessor import Accessor, AccessorError
 from tailrace.model.regex import Regex, RegexError, budget, compile_regex
 from tailrace.plugin import Filter, FilterOptions, filter_plugin
 
+Column = Callable[[Sequence[Body]], list[bool]]
+"""What a rule says of each body."""
 CHUNK_SECONDS = 2.0
 MOST_REMEMBERED = 4096
 LONGEST_REMEMBERED = 128
@@ -50,31 +53,39 @@ class Grep(Filter[GrepOptions]):
             )
         self.wanted = self.make_test()
 
-    def make_test(self) -> Callable[[Body], bool] | None:
-        """Whether an event stays; None if there are no rules."""
+    def make_test(self) -> Column | None:
+        """Which events stay; None if there are no rules."""
         options = self.options
         keep = [matcher(*rule) for rule in options.regex]
         drop = [matcher(*rule) for rule in options.exclude]
         join: Callable[[Any], bool] = any if options.logical_op == "or" else all
+        if not keep and not drop:
+            return None
         if len(keep) == 1 and not drop:
             return keep[0]
         if not keep and len(drop) == 1:
             only = drop[0]
-            return lambda body: not only(body)
+            return lambda bodies: list(map(not_, only(bodies)))
         if options.logical_op == "legacy":
             # Compat: the original keeps what the first regex rule matches, whatever later rules say; all count here.
-            return lambda body: all(t(body) for t in keep) and not any(t(body) for t in drop)
+            return lambda bodies: [
+                all(row[: len(keep)]) and not any(row[len(keep) :])
+                for row in rows(bodies, keep + drop)
+            ]
         if keep:
-            return lambda body: join(t(body) for t in keep)
-        if drop:
-            return lambda body: not join(t(body) for t in drop)
-        return None
+            return lambda bodies: list(map(join, rows(bodies, keep)))
+        return lambda bodies: [not join(row) for row in rows(bodies, drop)]
 
     def process(self, chunk: Chunk) -> Chunk:
         if self.wanted is None:
             return chunk
         with budget(CHUNK_SECONDS):
-            return chunk.select(list(map(self.wanted, chunk.bodies)))
+            return chunk.select(self.wanted(chunk.bodies))
+
+
+def rows(bodies: Sequence[Body], columns: list[Column]) -> Iterator[tuple[bool, ...]]:
+    """What each rule says of each body."""
+    return zip(*(column(bodies) for column in columns), strict=True)
 
 
 class Memory(dict[str, bool]):
@@ -93,8 +104,8 @@ class Memory(dict[str, bool]):
         return found
 
 
-def matcher(field: str, pattern: str) -> Callable[[Body], bool]:
-    """A test of one body, made once from a rule."""
+def matcher(field: str, pattern: str) -> Column:
+    """A test of many bodies, made once from a rule."""
     try:
         regex: Regex = compile_regex(pattern)
         accessor = Accessor(field)
@@ -102,15 +113,7 @@ def matcher(field: str, pattern: str) -> Callable[[Body], bool]:
         raise ConfigError(f"regex: {error}") from error
     memory, get, key = Memory(regex.search), accessor.get, accessor.key
     if accessor.is_plain:
-
-        def matches_plain(body: Body) -> bool:
-            value = body.get(key)
-            return type(value) is str and memory[value]
-
-        return matches_plain
-
-    def matches(body: Body) -> bool:
-        value = get(body)
-        return type(value) is str and memory[value]
-
-    return matches
+        return lambda bodies: [
+            type(value := body.get(key)) is str and memory[value] for body in bodies
+        ]
+    return lambda bodies: [type(value := get(body)) is str and memory[value] for body in bodies]

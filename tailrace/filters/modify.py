@@ -16,6 +16,7 @@ remove_wildcard and move_to_* a text stands for all keys that begin with it; a s
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import compress
 from typing import Any
 
 from tailrace.config import ConfigError, option
@@ -24,6 +25,7 @@ from tailrace.config.types import Reader, read_words
 from tailrace.model import Body, Chunk
 from tailrace.model.accessor import MISSING, Accessor, AccessorError
 from tailrace.model.regex import Regex, RegexError, budget, compile_regex
+from tailrace.model.reshape import Reshape
 from tailrace.plugin import Filter, FilterOptions, filter_plugin
 
 CHUNK_SECONDS = 2.0
@@ -76,17 +78,26 @@ class Modify(Filter[ModifyOptions]):
         super().__init__(options)
         self.conditions = [make_condition(text) for text in options.condition]
         self.steps = [make_step(name, words) for name, words in options.rules]
+        self.reshape = Reshape(self.change)
 
     def process(self, chunk: Chunk) -> Chunk:
         with budget(CHUNK_SECONDS):
             bodies = chunk.bodies
-            if self.conditions:
-                bodies = [body for body in bodies if all(holds(body) for holds in self.conditions)]
-            steps = self.steps
-            for body in bodies:
-                for step in steps:
-                    step(body)
+            if not self.conditions:
+                chunk.bodies = self.reshape(bodies)
+                return chunk
+            conditions = self.conditions
+            hold = [all(holds(body) for holds in conditions) for body in bodies]
+            changed = iter(self.reshape(compress(bodies, hold)))
+            chunk.bodies = [
+                next(changed) if meant else body for body, meant in zip(bodies, hold, strict=True)
+            ]
         return chunk
+
+    def change(self, body: Body) -> Body:
+        for step in self.steps:
+            step(body)
+        return body
 
 
 # Rules

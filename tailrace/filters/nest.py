@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from tailrace.config import ConfigError, one_of, option
 from tailrace.model import Body, Chunk
+from tailrace.model.reshape import Reshape
 from tailrace.plugin import Filter, FilterOptions, filter_plugin
 
 
@@ -49,11 +50,11 @@ class Nest(Filter[NestOptions]):
         if options.operation == "lift" and not options.nested_under:
             raise ConfigError("nested_under is missing.", "Add: nested_under NAME.")
         self.moves = Moves(options.wildcard, options.add_prefix, options.remove_prefix)
+        self.nest = Reshape(lambda body: nested(body, options.nest_under, self.moves))
 
     def process(self, chunk: Chunk) -> Chunk:
         if self.options.operation == "nest":
-            under, moves = self.options.nest_under, self.moves
-            chunk.bodies = [nested(body, under, moves) for body in chunk.bodies]
+            chunk.bodies = self.nest(chunk.bodies)
         else:
             key = self.options.nested_under
             for body in chunk.bodies:

@@ -18,6 +18,7 @@ from typing import Any
 
 from tailrace.config import ConfigError, WordList, option
 from tailrace.model import Body, Chunk
+from tailrace.model.reshape import Reshape
 from tailrace.plugin import Filter, FilterOptions, filter_plugin
 
 
@@ -69,6 +70,7 @@ class RecordModifier(Filter[RecordModifierOptions]):
         self.added = self.records()
         self.removed = Names(options.remove_key) if options.remove_key else None
         self.allowed = Names(allowed) if allowed else None
+        self.reshape = Reshape(self.change)
 
     def records(self) -> dict[str, Any]:
         """The fields to append; a rule of other than two words is passed over with an error, as in the original."""
@@ -84,26 +86,21 @@ class RecordModifier(Filter[RecordModifierOptions]):
         return found
 
     def process(self, chunk: Chunk) -> Chunk:
-        bodies = chunk.bodies
-        if self.removed is not None:
-            chunk.bodies = [self.without(body) for body in bodies]
-        elif self.allowed is not None:
-            allowed = self.allowed
-            chunk.bodies = [
-                {key: value for key, value in body.items() if allowed[key]} for body in bodies
-            ]
-        self.append(chunk.bodies)
-        if self.removed is not None or self.allowed is not None:
-            return chunk.select(map(bool, chunk.bodies))
-        return chunk
+        if self.removed is None and self.allowed is None:
+            self.append(chunk.bodies)
+            return chunk
+        chunk.bodies = bodies = self.reshape(chunk.bodies)
+        self.append(bodies)
+        return chunk if all(bodies) else chunk.select(map(bool, bodies))
 
-    def without(self, body: Body) -> Body:
-        removed = self.removed
-        assert removed is not None
-        for key in body:
-            if removed[key]:
-                return {key: value for key, value in body.items() if not removed[key]}
-        return body
+    def change(self, body: Body) -> Body:
+        """The fields that stay."""
+        if self.removed is not None:
+            removed = self.removed
+            return {key: value for key, value in body.items() if not removed[key]}
+        allowed = self.allowed
+        assert allowed is not None
+        return {key: value for key, value in body.items() if allowed[key]}
 
     def append(self, bodies: list[Body]) -> None:
         added, uuid_key = self.added, self.options.uuid_key

@@ -169,6 +169,11 @@ class Chunk:
         return self._bodies is not None
 
     @property
+    def is_raw(self) -> bool:
+        """Whether it holds raw lines, split or not."""
+        return self.block is not None or self._lines is not None
+
+    @property
     def lines(self) -> Sequence[str] | None:
         """The raw lines, while the chunk is not decoded; a block is split at the first look."""
         if self._lines is None and self.block is not None:

@@ -186,6 +186,8 @@ Convert = Callable[[str], Any]
 
 def to_integer(text: str) -> int:
     """The number that the text begins with, 0 if with none; within 64 bit."""
+    if text.isdecimal() and len(text) < 19:
+        return int(text)
     try:
         number = int(text) if "_" not in text else leading_integer(text)
     except ValueError:

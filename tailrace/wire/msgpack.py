@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import msgpack
@@ -27,7 +28,12 @@ NEW_HEAD, OLD_HEAD = b"\x92\x92\xd7\x00", b"\x92\xd7\x00"
 EVENT_TIME = struct.Struct(">II")
 HEAD = struct.Struct(">IIIB")
 """An event up to its body: `[[EventTime, {}], ...`."""
+TIME = struct.Struct(">Q")
+NO_METADATA = b"\x80"
 SECOND = 1_000_000_000
+END_OF_TIME = 0xFFFFFFFE * SECOND
+"""The first time that EventTime does not hold: its last two seconds mark groups."""
+_encode = msgspec.msgpack.Encoder().encode
 EVENT_HEAD = 13
 """Bytes of an event beside its body: two lists, EventTime, empty metadata."""
 MOST_MEASURED = 16
@@ -169,30 +175,51 @@ def encode_events(
     times: Sequence[int], metadata: Sequence[Metadata] | None, bodies: Sequence[Body]
 ) -> bytes:
     """Events in the form since 2.1, one after another."""
-    return b"".join(encode_each(times, metadata, bodies))
+    if is_usual(times, metadata):
+        try:
+            return b"".join(_parts(times, bodies))
+        except UNUSUAL:
+            pass
+    return b"".join(_each(times, metadata, bodies))
 
 
 def encode_each(
     times: Sequence[int], metadata: Sequence[Metadata] | None, bodies: Sequence[Body]
 ) -> list[bytes]:
-    """Each event in the form since 2.1. A time that EventTime can't hold (before 1970, after 2106) is written as a float."""
+    """Each event in the form since 2.1."""
+    if is_usual(times, metadata):
+        head = HEAD.pack
+        try:
+            return [
+                head(0x9292D700, time // SECOND, time % SECOND, 0x80) + body
+                for time, body in zip(times, map(_encode, bodies), strict=True)
+            ]
+        except UNUSUAL:
+            pass
+    return _each(times, metadata, bodies)
+
+
+def is_usual(times: Sequence[int], metadata: Sequence[Metadata] | None) -> bool:
+    """Whether EventTime holds all times, and there is no metadata."""
+    return metadata is None and bool(times) and min(times) >= 0 and max(times) < END_OF_TIME
+
+
+UNUSUAL = (ValueError, OverflowError, TypeError, RecursionError)
+"""What the faster encoder raises for surrogate escapes and integers beyond 64 bit."""
+
+
+def _each(
+    times: Sequence[int], metadata: Sequence[Metadata] | None, bodies: Sequence[Body]
+) -> list[bytes]:
+    """Any events. A time that EventTime can't hold (before 1970, after 2106) is written as a float."""
     pack = msgpack.Packer(
         default=_plain, unicode_errors="surrogateescape", autoreset=True, strict_types=False
     ).pack
-    parts: list[bytes] = []
-    add = parts.append
-    if metadata is None:
-        for time, body in zip(times, bodies, strict=True):
-            if 0 <= time < 0xFFFFFFFE_00000000:
-                seconds, nanoseconds = divmod(time, SECOND)
-                if seconds < 0xFFFFFFFE:
-                    add(HEAD.pack(0x9292D700, seconds, nanoseconds, 0x80) + pack(body))
-                    continue
-            add(b"\x92\x92" + pack(time / 1e9) + b"\x80" + pack(body))
-        return parts
-    for time, meta, body in zip(times, metadata, bodies, strict=True):
-        add(b"\x92\x92" + encode_time(time) + pack(meta) + pack(body))
-    return parts
+    metas = metadata if metadata is not None else repeat({}, len(times))
+    return [
+        b"\x92\x92" + encode_time(time) + pack(meta) + pack(body)
+        for time, meta, body in zip(times, metas, bodies, strict=True)
+    ]
 
 
 def packed_events(chunk: Chunk) -> bytes:
@@ -201,6 +228,17 @@ def packed_events(chunk: Chunk) -> bytes:
     if packed is not None and packed[:2] == b"\x92\x92":
         return packed
     return encode_events(chunk.times, chunk.metadata, chunk.bodies)
+
+
+def _parts(times: Sequence[int], bodies: Sequence[Body]) -> list[bytes]:
+    """Head, time and body of each event: a third of what packing event by event costs (bench: json_stored_file)."""
+    if len(times) != len(bodies):
+        raise MsgpackError(f"{len(times)} times for {len(bodies)} bodies")
+    parts = [NEW_HEAD, b"", NO_METADATA, b""] * len(times)
+    pack = TIME.pack
+    parts[1::4] = [pack(time // SECOND << 32 | time % SECOND) for time in times]
+    parts[3::4] = map(_encode, bodies)
+    return parts
 
 
 def encode_time(time_ns: int) -> bytes:
@@ -224,6 +262,8 @@ def packed_size(chunk: Chunk) -> int:
     if chunk.kind is not LOGS:
         return chunk.nbytes
     step = max(1, count // MOST_MEASURED)
+    if chunk.block is not None and step > 1:
+        return _size_of_block(chunk, chunk.block)
     if chunk.lines is not None:
         each: list[Any] = [*chunk.lines[::step]]
         head = 1 + len(_measure(chunk.key))
@@ -242,6 +282,15 @@ def packed_size(chunk: Chunk) -> int:
     except (ValueError, TypeError, RecursionError):
         return chunk.nbytes
     return size if step == 1 else size * count // len(each)
+
+
+def _size_of_block(chunk: Chunk, block: bytes) -> int:
+    """Raw lines that were never split, as if all were equally long."""
+    size = len(block) + 1 - chunk.count
+    average = size // chunk.count
+    text_head = 1 if average < 32 else 2 if average < 256 else 3 if average < 65536 else 5
+    each = EVENT_HEAD + 1 + len(_measure(chunk.key)) + chunk.padding + text_head
+    return size + each * chunk.count
 
 
 _measure = msgpack.Packer(
