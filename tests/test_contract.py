@@ -11,6 +11,8 @@ import pytest
 from tailrace.config.errors import Place, Problems
 from tailrace.config.options import describe
 from tailrace.config.source import Entry
+from tailrace.model import LOGS
+from tailrace.model.metrics import MetricSet, metrics_chunk
 from tailrace.plugin import registry
 from tailrace.plugin.multiline import built_in
 from tailrace.testing import FakeContext, chunk_of, make_parser, make_plugin
@@ -80,7 +82,8 @@ def context(tmp_path):
 def test_nothing_in_gives_nothing_out(kind_and_name, context):
     kind, name = kind_and_name
     plugin = make_plugin(kind, name, least_options(kind, name, context), context)
-    assert plugin.process(chunk_of([])).count == 0
+    empty = chunk_of([]) if LOGS in plugin.handles else metrics_chunk("t", MetricSet())
+    assert plugin.process(empty).count == 0
 
 
 @pytest.mark.parametrize(("kind", "name"), [pair for pair in ALL if pair[0] in ("input", "output")])

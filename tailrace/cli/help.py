@@ -46,6 +46,10 @@ Seeing
   -l, --log_file=FILE           write the log to a file
   -H, --http                    serve the HTTP API
   -P, --port=PORT               its port (default 2020)
+  -Z, --enable-chunk-trace      let records be traced, through the HTTP API or by the next ones
+      --trace="input=NAME output=PLUGIN output.KEY=VALUE"
+                                trace an input from the start (also: --trace-input,
+                                --trace-output, --trace-output-property)
   -J, --help-json               print the schema of all plugins as JSON
   -V, --version                 print the version
   -h, --help                    this help; after -i, -F or -o NAME: that plugin's

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tailrace.cli.main import print_version, tune_allocator
-from tailrace.config.arguments import Arguments, ArgumentsError, parse
+from tailrace.config.arguments import Arguments, ArgumentsError, TraceArguments, parse
 from tailrace.config.errors import Problems
 from tailrace.config.load import load
 from tailrace.config.source import Configuration
@@ -60,8 +60,8 @@ def run_pipeline(arguments: Arguments) -> int:
     if arguments.daemon or is_on(configuration, "daemon"):
         go_to_background()
     if arguments.supervisor:
-        return supervise(lambda: start(load_once_then_again, sink), Log(sink))
-    return start(load_once_then_again, sink)
+        return supervise(lambda: start(load_once_then_again, sink, arguments), Log(sink))
+    return start(load_once_then_again, sink, arguments)
 
 
 def is_on(configuration: Configuration, name: str) -> bool:
@@ -93,12 +93,16 @@ def dry_run(loader: Callable[[], tuple[Configuration, Problems]], sink: LogSink)
     return 0
 
 
-def start(loader: Callable[[], tuple[Configuration, Problems]], sink: LogSink) -> int:
+def start(
+    loader: Callable[[], tuple[Configuration, Problems]], sink: LogSink, arguments: Arguments
+) -> int:
     """Run the agent on an event loop until it ends."""
     tune_allocator()
 
     async def life() -> int:
         agent = Agent(loader, sink)
+        if arguments.trace.input:
+            agent.companions.append(TraceFromStart(agent, arguments.trace))
         agent.companions.append(LazyApi(agent))
         return await agent.run()
 
@@ -129,6 +133,38 @@ class LazyApi:
     async def close(self) -> None:
         if self._server is not None:
             await self._server.close()
+
+
+class TraceFromStart:
+    """The trace that `--trace` asks for."""
+
+    def __init__(self, agent: Agent, wanted: TraceArguments) -> None:
+        from tailrace.engine.control import LocalControl
+
+        self._agent = agent
+        self._control = LocalControl(agent)
+        self._wanted = wanted
+        self._started = False
+
+    async def apply(self, service: ServiceOptions) -> None:
+        if self._started:
+            return
+        if not service.enable_chunk_trace:
+            self._agent.log.warn(
+                "[trace] chunk tracing is off: turn it on with -Z, or enable_chunk_trace on"
+            )
+            return
+        from tailrace.engine.control import TraceRequest
+
+        wanted = self._wanted
+        request = TraceRequest(wanted.input, wanted.output, params=wanted.properties)
+        problem = await self._control.start_trace(request)
+        self._started = not problem
+        if problem:
+            self._agent.log.error(f"[trace] can't be started: {problem}")
+
+    async def close(self) -> None:
+        await self._control.close()
 
 
 def go_to_background() -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 
 from tailrace.config.errors import Place, did_you_mean
@@ -88,15 +89,20 @@ VERBOSITY = {1: "debug", 2: "trace"}
 NOT_THERE = {
     "sosreport": "there is no report for support; `tailrace check FILE` and SIGCONT show the state.",
     "enable-fips": "FIPS mode is a matter of the system's OpenSSL; it can't be turned on here.",
-    "trace": "tracing chunks is not built in.",
-    "trace-input": "tracing chunks is not built in.",
-    "trace-output": "tracing chunks is not built in.",
-    "trace-output-property": "tracing chunks is not built in.",
 }
 
 
 class ArgumentsError(ValueError):
     """What is wrong with the command line, and how to mend it."""
+
+
+@dataclass(slots=True)
+class TraceArguments:
+    """A trace to begin with: `--trace`, or `--trace-input` and its companions."""
+
+    input: str = ""
+    output: str = "stdout"
+    properties: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -109,6 +115,7 @@ class Arguments:
     """Plugins in order, each with its entries."""
     plugins: list[Entry] = field(default_factory=list)
     stream_tasks: list[Entry] = field(default_factory=list)
+    trace: TraceArguments = field(default_factory=TraceArguments)
     workdir: str = ""
     dry_run: bool = False
     daemon: bool = False
@@ -186,6 +193,12 @@ def apply(made: Arguments, name: str, value: str, place: Place) -> None:
         made.plugins.append(Entry("path", value, place))
     elif name == "sp-task":
         made.stream_tasks.append(Entry("exec", value, place))
+    elif name == "trace":
+        add_trace(made.trace, value)
+    elif name in ("trace-input", "trace-output"):
+        setattr(made.trace, name.removeprefix("trace-"), value)
+    elif name == "trace-output-property":
+        add_trace_property(made.trace, value)
     elif name == "config":
         made.config = value
     elif name == "workdir":
@@ -211,6 +224,31 @@ def add_property(made: Arguments, text: str, place: Place) -> None:
     if not equals or not key.strip():
         raise ArgumentsError(f"-p '{text}' sets nothing. Write it as: -p key=value.")
     last_section(made, "-p").entries.append(Entry(key.strip(), value, place))
+
+
+def add_trace(trace: TraceArguments, text: str) -> None:
+    """A whole trace in one text: `input=dummy.0 output=stdout output.format=json_lines`."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise ArgumentsError(f"--trace '{text}': {error}.") from error
+    for word in words:
+        key, equals, value = word.partition("=")
+        if equals and key in ("input", "output"):
+            setattr(trace, key, value)
+        elif equals and key.startswith("output."):
+            trace.properties[key.removeprefix("output.")] = value
+        else:
+            raise ArgumentsError(
+                f"--trace: '{word}' is not known. Write: input=NAME output=PLUGIN output.KEY=VALUE."
+            )
+
+
+def add_trace_property(trace: TraceArguments, text: str) -> None:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise ArgumentsError(f"--trace-output-property '{text}' sets nothing. Write: key=value.")
+    trace.properties[key.strip()] = value
 
 
 def finish(made: Arguments) -> None:

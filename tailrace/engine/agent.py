@@ -19,6 +19,7 @@ from tailrace.engine.metrics import MetricRegistry
 from tailrace.engine.pipeline import Pipeline, storage_type
 from tailrace.engine.service import ServiceOptions
 from tailrace.engine.storage import Storage
+from tailrace.engine.telemetry import collect
 from tailrace.plugin.log import Log, LogSink
 
 Loader = Callable[[], tuple[Configuration, Problems]]
@@ -125,12 +126,13 @@ class Agent:
             self._waiters.clear()
         for waiter in self._waiters:
             waiter.cancel()
+        await self._end()
         for companion in self.companions:
             await companion.close()
-        await self._end()
         return self.exit_code
 
     async def _begin(self, plan: Plan, service: ServiceOptions) -> None:
+        plan.services.agent_metrics = lambda: collect(self)
         pipeline = Pipeline(plan, self._log, self._open_storage(service, plan))
         add_streams(pipeline, plan, self._log)
         await pipeline.start()

@@ -11,6 +11,7 @@ from tailrace.config.source import Section
 from tailrace.engine.metrics import InstanceMetrics, MetricRegistry
 from tailrace.engine.services import Services
 from tailrace.model import Chunk
+from tailrace.model.metrics import MetricSet
 from tailrace.plugin.base import Parser
 from tailrace.plugin.clock import SystemClock
 from tailrace.plugin.log import Log
@@ -89,6 +90,9 @@ class EngineContext:
 
     def service(self, name: str) -> Any:
         return self._services.service(name)
+
+    def agent_metrics(self) -> MetricSet:
+        return self._services.agent_metrics()
 
     def stop_agent(self, exit_code: int = 0) -> None:
         self._services.stop_agent(exit_code)

@@ -12,6 +12,7 @@ from tailrace.config.options import option_table
 from tailrace.config.source import Configuration, Section
 from tailrace.engine.metrics import MetricRegistry
 from tailrace.engine.service import ServiceOptions
+from tailrace.model.metrics import MetricSet
 from tailrace.plugin.base import Parser
 
 
@@ -31,6 +32,8 @@ class Services:
         self.config_dir = config_dir
         self.variables: Mapping[str, str] = configuration.env
         self.running = False
+        self.agent_metrics: Callable[[], MetricSet] = MetricSet
+        """What the agent tells of itself; the agent sets it."""
         self._on_stop = on_stop
         self._upstreams = configuration.upstreams
         self._all_parsers = configuration.parsers

@@ -266,7 +266,11 @@ def joined_sets(sets: Iterable[MetricSet]) -> MetricSet:
     """One set of several: samples of one metric stand together, a later sample of the same labels replaces the earlier."""
     joined = MetricSet()
     known: dict[tuple[MetricKind, str], Metric] = {}
-    for each in sets:
+    given = list(sets)
+    is_common = all(each.static_labels == given[0].static_labels for each in given)
+    if given and is_common:
+        joined.static_labels = dict(given[0].static_labels)
+    for each in given:
         joined.internal = joined.internal or each.internal
         joined.external = joined.external or each.external
         for metric in each.metrics:
@@ -275,7 +279,7 @@ def joined_sets(sets: Iterable[MetricSet]) -> MetricSet:
             if target is None or not _same_shape(target, metric):
                 target = known[key] = copy_without_samples(metric)
                 joined.metrics.append(target)
-            pairs = each.static_labels
+            pairs = {} if is_common else each.static_labels
             for sample in metric.samples:
                 named = {**pairs, **dict(metric.label_pairs(sample))}
                 labels = tuple(named.pop(key, None) for key in target.label_keys)

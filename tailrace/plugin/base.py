@@ -282,6 +282,8 @@ class Plugin(Generic[PluginO]):
     kind: ClassVar[Kind] = "filter"
     handles: ClassVar[Signal] = LOGS
     """The signals this plugin takes; it is never handed anything else."""
+    exclusive: ClassVar[bool] = False
+    """It holds what only one instance can have (a port): at a reload the old one ends before the new one starts."""
     context: Context
 
     def __init__(self, options: PluginO) -> None:

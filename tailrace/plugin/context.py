@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tailrace.config.source import Section
 from tailrace.model import Chunk, Receipt
+from tailrace.model.metrics import MetricSet
 from tailrace.plugin.clock import Clock
 from tailrace.plugin.log import Log
 
@@ -86,6 +87,9 @@ class Context(Protocol):
 
     def service(self, name: str) -> Any:
         """The typed value of a service option, such as `json.escape_unicode`."""
+
+    def agent_metrics(self) -> MetricSet:
+        """What the agent tells of itself, as of now."""
 
     def spawn(self, coroutine: Any) -> Any:
         """Run a coroutine beside; the engine owns its task, cancels it at the end and logs its failure."""

@@ -9,12 +9,13 @@ Levels: **error** data lost or a person is needed; **warn** odd, recovered, noth
 import os
 import sys
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from enum import IntEnum
 from typing import IO
 
 CACHE_ENTRIES = 32
+RECENT_LINES = 100
 
 
 class Level(IntEnum):
@@ -59,6 +60,8 @@ class LogSink:
         """Lines written, by level."""
         self.listeners: list[Listener] = []
         """Called with time (seconds), level and message of every line: the input `fluentbit_logs`."""
+        self.recent: deque[tuple[float, str, str]] = deque(maxlen=RECENT_LINES)
+        """The last lines, for those who begin to listen."""
 
     def _open(self) -> IO[str]:
         if not self.path:
@@ -85,6 +88,7 @@ class LogSink:
             self._file.flush()
         except (OSError, ValueError):
             return  # a log that cannot be written must not end the agent
+        self.recent.append((now, level, message))
         for listener in self.listeners:
             listener(now, level, message)
 
@@ -111,6 +115,18 @@ class Log:
 
     def named(self, name: str, level: Level | None = None, suppress_seconds: float = 0) -> "Log":
         return Log(self._sink, name, level, suppress_seconds)
+
+    def listen(self, listener: Listener) -> Callable[[], None]:
+        """Call `listener` with the last lines of the whole agent and each new one; what is given ends that."""
+        for line in self._sink.recent:
+            listener(*line)
+        self._sink.listeners.append(listener)
+
+        def end() -> None:
+            if listener in self._sink.listeners:
+                self._sink.listeners.remove(listener)
+
+        return end
 
     def error(self, message: str) -> None:
         self._log(Level.ERROR, "error", message)

@@ -19,6 +19,7 @@ from typing import Any
 from tailrace.config.errors import ConfigError, InvalidConfiguration, Place, Problems, did_you_mean
 from tailrace.config.source import Entry, Section
 from tailrace.model import Body, Chunk, Receipt
+from tailrace.model.metrics import MetricSet
 from tailrace.plugin import registry
 from tailrace.plugin.base import Kind, Parser
 from tailrace.plugin.log import Level, Log, LogSink
@@ -138,6 +139,8 @@ class FakeContext:
         self.log = Log(self.sink, name)
         self.clock = FakeClock()
         self.metrics = FakeMetrics()
+        self.told = MetricSet()
+        """What `agent_metrics` gives."""
         self.config_dir = Path(config_dir)
         self.variables = variables or {}
         self.parsers = parsers or {}
@@ -198,6 +201,9 @@ class FakeContext:
                 heapq.heappush(self.timers, timer)
             timer.callback()
         self.clock.now_ns = max(self.clock.now_ns, end)
+
+    def agent_metrics(self) -> MetricSet:
+        return self.told
 
     def stop_agent(self, exit_code: int = 0) -> None:
         self.exit_code = exit_code

@@ -49,3 +49,32 @@ def test_help_behind_a_plugin_is_that_plugins():
 def test_a_mistake_is_said_with_its_mend(argv, expected):
     with pytest.raises(ArgumentsError, match=expected.replace("?", r"\?")):
         parse(argv)
+
+
+def test_a_trace_is_given_in_one_text():
+    trace = parse(["--trace", "input=dummy.0 output=stdout output.format='json_lines'"]).trace
+    assert (trace.input, trace.output, trace.properties) == (
+        "dummy.0",
+        "stdout",
+        {"format": "json_lines"},
+    )
+
+
+def test_a_trace_is_given_by_flags():
+    argv = ["--trace-input", "a", "--trace-output=file", "--trace-output-property", "path=/x=y"]
+    trace = parse(argv).trace
+    assert (trace.input, trace.output, trace.properties) == ("a", "file", {"path": "/x=y"})
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--trace", "inputt=a"],
+        ["--trace", "a"],
+        ["--trace", "input='a"],
+        ["--trace-output-property", "x"],
+    ],
+)
+def test_a_trace_that_makes_no_sense_is_refused(argv):
+    with pytest.raises(ArgumentsError):
+        parse(argv)
