@@ -117,7 +117,7 @@ class Builder:
         self.problems = problems
         self.log = log
         self.services = Services(configuration, options, metrics, config_dir, on_stop)
-        self._numbers: dict[tuple[str, str], int] = {}
+        self._numbers: dict[str, int] = {}
         self._names: dict[tuple[str, str], Place] = {}
 
     def build(self) -> Plan:
@@ -152,8 +152,10 @@ class Builder:
         return self._configure(kind, cls, entry.value.lower(), section)
 
     def _configure(self, kind: Kind, cls: Any, plugin: str, section: Section) -> Instance | None:
-        number = self._numbers.get((kind, plugin), 0)
-        self._numbers[kind, plugin] = number + 1
+        # As in Fluent Bit, instances of a kind are numbered through: file.0, null.1.
+        place = section.kind if section.kind == "processor" else kind
+        number = self._numbers.get(place, 0)
+        self._numbers[place] = number + 1
         unique = f"{plugin}.{number}"
         where = f"{kind} {plugin} ({unique})"
         options = registry.options_class(cls).read(
