@@ -71,6 +71,7 @@ LEAST_MODULE = bytes.fromhex(  # a memory and a function f that returns a null p
 def context(tmp_path):
     (tmp_path / "list.txt").write_text("x\n")
     (tmp_path / "a.wasm").write_bytes(LEAST_MODULE)
+    (tmp_path / "a.tflite").write_bytes(Path(__file__).with_name("least_model.tflite").read_bytes())
     return FakeContext(
         parsers={"p": make_parser("name p\nformat json")},
         multiline_parsers={"m": built_in("java")},
