@@ -160,11 +160,13 @@ class Reader:
             )
 
     def _include(self, pattern: str, path: Path, place: Place, depth: int) -> None:
-        found = find_files(pattern, (path.parent, self._main_folder))
+        # Compat: the main file's folder goes first (conformance: config/classic_include_nested).
+        folders = (self._main_folder, path.parent, Path.cwd())
+        found = find_files(pattern, folders)
         if not found and not is_pattern(pattern):
             self._problems.add(
                 f"error: the included file '{pattern}' is not there.",
-                mend=f"It was looked for in {path.parent} and {self._main_folder}.",
+                mend=f"It was looked for in {', '.join(map(str, dict.fromkeys(folders)))}.",
                 place=place,
             )
         for each in found:

@@ -357,7 +357,9 @@ class StreamProcessor:
     ) -> None:
         if not task.stream:
             for number, (time, body) in enumerate(zip(times, bodies, strict=True)):
-                sys.stdout.write(f"[{number}] {event_text(time, {}, body)}\n")
+                # Compat: each record of a plain SELECT is a result of its own (conformance: stream_task_flag).
+                shown = number if task.query.is_aggregating else 0
+                sys.stdout.write(f"[{shown}] {event_text(time, {}, body)}\n")
             sys.stdout.flush()
             return
         chunk = Chunk(task.tag, times, bodies)

@@ -4,7 +4,7 @@ Example:
     name:   labels
     insert: zone z1
 
-    hits{path="/a"} = 3  ->  hits{path="/a",zone="z1"} = 3
+    hits{path="/a"} = 3  becomes  hits{path="/a",zone="z1"} = 3
 
 Names of labels are compared without regard to letter case. Values may hold `$TAG` and `$TAG[n]`.
 """

@@ -46,6 +46,15 @@ def test_includes_take_wildcards_and_name_variables(tmp_path):
     assert ([kind for kind, _ in sections], problems) == (["a", "b", "c"], [])
 
 
+def test_an_included_file_is_looked_for_beside_the_main_file_first(tmp_path):
+    for folder, key in (("deep", "main"), ("parts/deep", "nested"), ("parts", "only")):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+        (tmp_path / folder / f"{key if key == 'only' else 'b'}.inc").write_text(f"[{key}]\n k 1\n")
+    (tmp_path / "parts/a.conf").write_text("@INCLUDE deep/b.inc\n@INCLUDE only.inc\n")
+    sections, problems = read(tmp_path, "@INCLUDE parts/a.conf\n", {})
+    assert ([kind for kind, _ in sections], problems) == (["main", "only"], [])
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -183,6 +183,17 @@ def test_a_task_without_a_stream_prints(capsys):
     assert capsys.readouterr().out == f'[0] [[{EPOCH_NS // SECOND}.000000000, {{}}], {{"n"=>1}}]\n'
 
 
+def test_printed_rows_are_numbered_within_one_result(capsys):
+    Bench("SELECT n FROM STREAM:in;").watch({"n": 1}, {"n": 2})
+    Bench("SELECT n, COUNT(*) FROM STREAM:in GROUP BY n;").watch({"n": 1}, {"n": 2})
+    assert [line[:3] for line in capsys.readouterr().out.splitlines()] == [
+        "[0]",
+        "[0]",
+        "[0]",
+        "[1]",
+    ]
+
+
 def test_metrics_are_passed_over():
     bench = Bench("CREATE STREAM s AS SELECT * FROM TAG:'*';")
     bench.processor.watch(Chunk.of_payload("app", METRICS, object(), 1, 1), "in")
