@@ -66,6 +66,7 @@ class Labels(Processor[LabelsOptions]):
         for step in self.steps:
             step(metrics, chunk.tag)
         chunk.payload = metrics
+        chunk.count = 1 if metrics.metrics else 0
         return chunk
 
 
