@@ -52,6 +52,11 @@ class Batch:
         """The chunk of all items; what lies on disk is read, and stays out of the items. `OSError`, `ValueError`."""
         return merge([item.chunk.unopened() for item in self.items])
 
+    def drop_oldest(self) -> Item:
+        """Take the oldest item out of a batch that waits."""
+        self.chunk = None
+        return self.items.pop(0)
+
     def rest(self) -> None:
         """While the batch waits: do not hold in memory what lies on disk."""
         if all(item.disk_bytes and not item.chunk.decoded for item in self.items):

@@ -27,6 +27,7 @@ from tailrace.engine.queue import (
     Spill,
 )
 from tailrace.engine.rate import RateGate, RateLimits, RateMeter
+from tailrace.engine.refused import check_secondaries, refusal_handler
 from tailrace.engine.router import (
     ConditionalRoute,
     TagTable,
@@ -40,6 +41,7 @@ from tailrace.engine.tracing import PRE_OUTPUT, Trace, Tracer
 from tailrace.model import LOGS, METRICS, PROFILES, TRACES, Chunk, Receipt, merge
 from tailrace.model.condition import Condition
 from tailrace.plugin import InputOptions
+from tailrace.plugin.dead_letters import DeadLetters
 from tailrace.plugin.log import Log
 from tailrace.wire.chunkfile import ChunkFile
 from tailrace.wire.msgpack import packed_size
@@ -127,7 +129,7 @@ class InputPort:
     def over_limit(self) -> bool:
         if self.most_chunks and self.source.stored_chunks >= self.most_chunks:
             return True
-        return bool(self.limit) and self.book.in_flight_bytes >= self.limit
+        return bool(self.limit) and self.book.held_bytes >= self.limit
 
     @property
     def is_full(self) -> bool:
@@ -247,6 +249,7 @@ class Pipeline:
         self._loop = asyncio.get_running_loop()
         self._pending: deque[tuple[Chunk, Source]] = deque()
         self.backlog = Source(f"storage_backlog.{len(plan.inputs)}")
+        self.dead_letters = self._make_dead_letters()
         self._persistence = self._make_persistence(storage) if storage is not None else None
         self._ingesting = False
         self._room: asyncio.Future[None] | None = None
@@ -262,6 +265,16 @@ class Pipeline:
 
     # Making
 
+    def _make_dead_letters(self) -> DeadLetters | None:
+        service = self.plan.services.options
+        if not service.storage_keep_rejected:
+            return None
+        if self.storage is None:
+            self.log.warn("[dead letters] storage.keep.rejected does nothing without storage.path")
+            return None
+        folder = self.storage.path / service.storage_rejected_path
+        return DeadLetters(folder, service.storage_rejected_limit, self.log)
+
     def _make_persistence(self, storage: Storage) -> Persistence:
         service = self.plan.services.options
         return Persistence(
@@ -276,6 +289,9 @@ class Pipeline:
         plan = self.plan
         self.outputs = [self._output_port(instance, problems) for instance in plan.outputs]
         self._outputs_by_name = {port.name: port for port in self.outputs}
+        wrong = check_secondaries({each.name: each.options.secondary for each in plan.outputs})
+        if wrong:
+            problems.add(f"secondary: {wrong}.", mend="Name the alias of another output.")
         self.inputs = [self._input_port(instance, problems) for instance in plan.inputs]
         steps = [(instance, self._filter_step(instance)) for instance in plan.filters]
         lonely = len(plan.outputs) == 1 and len(plan.inputs) <= 1
@@ -364,12 +380,17 @@ class Pipeline:
             instance.context.log,
             self._on_room,
             prepare,
+            on_refused=refusal_handler(instance, self.dead_letters, self._secondary(instance)),
             spill=spill,
             busy=self.busy,
             name=instance.name,
             on_result=lambda items, result: self._tell_traces(instance, items, result),
         )
         return OutputPort(instance, queue)
+
+    def _secondary(self, instance: Instance) -> Callable[[], OutputQueue] | None:
+        name = instance.options.secondary
+        return (lambda: self._outputs_by_name[name].queue) if name else None
 
     def _spill_for(self, instance: Instance, problems: Problems) -> Spill | None:
         disk, overflow = self._persistence, Source(f"overflow_of_{instance.name}")

@@ -37,8 +37,8 @@ STUCK_SECONDS = 1.0
 """A flush that takes longer counts as hanging: then the hard limit applies, so that others go on."""
 SHUTDOWN_RETRY_SECONDS = 0.5
 
-Refused = Callable[[Chunk, str, int, int], None]
-"""Takes events that were given up, the reason, the status and the number of tries."""
+Refused = Callable[[Chunk, str, int, int, list[Receipt]], None]
+"""Takes events that were given up, the reason, the status, the number of tries, and the receipts they belong to."""
 Spill = Callable[[Chunk], tuple[Chunk, Receipt, int] | None]
 """Writes a chunk to the disk: what stands for it in memory, the receipt of that, and bytes on disk; None if it can't be."""
 
@@ -218,13 +218,14 @@ class OutputQueue:
         if lane is None:
             return False
         if lane.batch is not None and lane.state is State.RETRYING:
-            gone, lane.batch = lane.batch.items, None
+            gone = lane.batch.drop_oldest()
+            if not lane.batch.items:
+                lane.batch = None
         else:
-            gone = [lane.items.popleft()]
-            lane.nbytes -= gone[0].size
-        count = sum(item.count for item in gone)
-        self.log.error(f"{count} events given up to make room: {reason}")
-        self._end(gone, dropped=reason)
+            gone = lane.items.popleft()
+            lane.nbytes -= gone.size
+        self.log.error(f"{gone.count} events given up to make room: {reason}")
+        self._end([gone], dropped=reason)
         return True
 
     def _is_due_early(self, lane: Lane) -> bool:
@@ -462,10 +463,14 @@ class OutputQueue:
         if not logged:
             self.log.error(f"{batch.count} events refused: {why}")
             self._note_answer()
-        if self._on_refused is not None:
-            self._on_refused(chunk, why, status, batch.attempts)
+        self._give_away(batch, chunk, why, status)
         lane.batch = None
         self._end(batch.items, rejected=why)
+
+    def _give_away(self, batch: Batch, chunk: Chunk, why: str, status: int) -> None:
+        if self._on_refused is not None:
+            receipts = [item.receipt for item in batch.items]
+            self._on_refused(chunk, why, status, batch.attempts, receipts)
 
     def _partly(self, lane: Lane, batch: Batch, partial: Partial, counts: bool) -> None:
         """Some events were taken: the refused ones end here, the others to retry stay the lane's batch."""
@@ -473,8 +478,7 @@ class OutputQueue:
         for refusal in partial.rejected:
             refused += refusal.chunk.count
             self.book.errors += 1
-            if self._on_refused is not None:
-                self._on_refused(refusal.chunk, refusal.why, refusal.status, batch.attempts)
+            self._give_away(batch, refusal.chunk, refusal.why, refusal.status)
         why = partial.rejected[0].why if refused else ""
         if refused:
             self.log.error(f"{refused} events refused: {why}")
@@ -553,8 +557,8 @@ class OutputQueue:
             f"{batch.count} events given up after {batch.attempts} tries "
             f"(retry_limit {self.settings.retry_limit}): {failure.why}"
         )
-        if self._on_refused is not None and batch.chunk is not None:
-            self._on_refused(batch.chunk, failure.why, failure.status, batch.attempts)
+        if batch.chunk is not None:
+            self._give_away(batch, batch.chunk, failure.why, failure.status)
         lane.batch = None
         self._end(batch.items, dropped="retries exhausted")
 

@@ -24,6 +24,7 @@ from typing import Any
 from tailrace.config.errors import ConfigError
 from tailrace.engine.payloads import pack, unpack
 from tailrace.model import Chunk
+from tailrace.plugin.dead_letters import SUFFIX as LETTERS_SUFFIX
 from tailrace.plugin.log import Log
 from tailrace.wire import chunkfile
 from tailrace.wire.chunkfile import ChunkFile, ChunkFileError
@@ -233,7 +234,8 @@ class Storage:
 
     def files(self) -> list[Path]:
         """All files in the folders of streams, oldest first by the time in the name."""
-        return sorted(stream_files(self.path), key=age)
+        found = [path for path in stream_files(self.path) if path.suffix != LETTERS_SUFFIX]
+        return sorted(found, key=age)
 
     def open_file(self, path: Path) -> tuple[StoredChunk, ChunkFile] | None:
         """A file of the backlog; None if there is nothing in it, or nothing that can be read."""

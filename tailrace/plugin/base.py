@@ -249,6 +249,9 @@ class OutputOptions(MatchOptions):
     )
     """What happens at the limit: block (inputs wait), drop_oldest or drop_newest (counted), overflow (to the disk, under `storage.path`)."""
 
+    secondary: str = option("")
+    """The alias of another output that takes what this one gave up (refused, or tried as often as `retry_limit` allows)."""
+
     tls_windows_certstore_name: str = option("", name="tls.windows.certstore_name", reader=WINDOWS)
     """Certificate store of Windows to trust. Only on Windows, where this agent does not run yet: an error."""
 

@@ -52,7 +52,7 @@ class Bench:
             self.book,
             Log(self.sink, "output"),
             lambda: None,
-            on_refused=lambda part, why, status, tries: self.refused.append(
+            on_refused=lambda part, why, status, tries, receipts: self.refused.append(
                 (part.count, why, tries)
             ),
         )
