@@ -9,7 +9,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from tailrace.engine.control import ReloadResult, TraceRequest
+from tailrace.engine.agent import ReloadResult
+from tailrace.engine.control import TraceRequest
 from tailrace.engine.service import ServiceOptions
 from tailrace.model.metrics import MetricSet
 

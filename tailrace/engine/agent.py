@@ -8,21 +8,34 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from tailrace import __version__
 from tailrace.config.errors import FAILED_START, ConfigError, InvalidConfiguration, Problems
 from tailrace.config.source import Configuration
 from tailrace.engine.build import Builder, Plan, read_service
-from tailrace.engine.control import ReloadResult
 from tailrace.engine.metrics import MetricRegistry
 from tailrace.engine.pipeline import Pipeline, storage_type
 from tailrace.engine.service import ServiceOptions
-from tailrace.engine.storage import Storage
-from tailrace.engine.telemetry import collect
 from tailrace.plugin.log import Log, LogSink
 
+if TYPE_CHECKING:
+    from tailrace.engine.storage import Storage
+    from tailrace.model.metrics import MetricSet
+
 Loader = Callable[[], tuple[Configuration, Problems]]
+
+
+@dataclass(slots=True)
+class ReloadResult:
+    """How a reload went. `status`: 0 done, -1 not enabled, -2 one is under way, -3 failed; the old pipeline goes on then."""
+
+    status: int = 0
+    error: str = ""
+
+    @property
+    def word(self) -> str:
+        return {0: "done", -1: "not enabled", -2: "in progress"}.get(self.status, "failed")
 
 
 @dataclass(slots=True)
@@ -132,7 +145,7 @@ class Agent:
         return self.exit_code
 
     async def _begin(self, plan: Plan, service: ServiceOptions) -> None:
-        plan.services.agent_metrics = lambda: collect(self)
+        plan.services.agent_metrics = lambda: collected(self)
         pipeline = Pipeline(plan, self._log, self._open_storage(service, plan))
         add_streams(pipeline, plan, self._log)
         await pipeline.start()
@@ -163,6 +176,8 @@ class Agent:
         if not service.storage_path:
             check_storage_is_not_needed(plan, service, problems)
         elif self._storage is None:
+            from tailrace.engine.storage import Storage
+
             storage = Storage(
                 Path(service.storage_path),
                 self._log,
@@ -339,3 +354,10 @@ def state_lines(pipeline: Pipeline) -> list[str]:
         for name, book in books.outputs.items()
     ]
     return [*lines, *(books.check() or ["the books balance"])]
+
+
+def collected(agent: Agent) -> MetricSet:
+    """What the agent tells of itself."""
+    from tailrace.engine.telemetry import collect  # only where somebody asks
+
+    return collect(agent)

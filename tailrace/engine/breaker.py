@@ -7,8 +7,6 @@ destination that asks for time (`Retry-After`) opens it for just that long.
 
 from __future__ import annotations
 
-import random
-
 OPENS_AFTER = 3
 """Failures in a row that open it."""
 FIRST_WAIT = 0.5
@@ -50,6 +48,8 @@ class Breaker:
         if asked is not None:
             self.open_until = max(self.open_until, now + min(max(asked, 0.0), LONGEST_ASKED))
         if not self.is_closed:
+            import random  # most agents never need it
+
             wait = min(self._cap, FIRST_WAIT * 2 ** min(self.failures - OPENS_AFTER, 16))
             self.open_until = max(self.open_until, now + random.uniform(wait / 2, wait))
         return was_closed and not self.is_closed

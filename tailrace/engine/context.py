@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tailrace.config.source import Section
 from tailrace.engine.metrics import InstanceMetrics, MetricRegistry
 from tailrace.engine.services import Services
 from tailrace.model import Chunk
-from tailrace.model.metrics import MetricSet
 from tailrace.plugin.base import Parser
 from tailrace.plugin.clock import SystemClock
 from tailrace.plugin.log import Log
+
+if TYPE_CHECKING:
+    from tailrace.model.metrics import MetricSet
 
 
 class RepeatingTimer:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tailrace.config.errors import InvalidConfiguration, Place, Problems
 from tailrace.config.source import Configuration, Entry, Section
+from tailrace.engine.agent import ReloadResult
 from tailrace.engine.build import Builder, Instance, read_service
 from tailrace.engine.metrics import MetricRegistry
 from tailrace.engine.pipeline import Pipeline
@@ -26,18 +27,6 @@ TRACE_TAG = "trace"
 TAP_RECORDS = 1000
 TAP_SECONDS = 10.0
 """A tap that nobody has read for this long ends."""
-
-
-@dataclass(slots=True)
-class ReloadResult:
-    """How a reload went. `status`: 0 done, -1 not enabled, -2 one is under way, -3 failed; the old pipeline goes on then."""
-
-    status: int = 0
-    error: str = ""
-
-    @property
-    def word(self) -> str:
-        return {0: "done", -1: "not enabled", -2: "in progress"}.get(self.status, "failed")
 
 
 @dataclass(slots=True)

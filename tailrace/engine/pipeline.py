@@ -12,13 +12,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from tailrace.config.errors import ConfigError, InvalidConfiguration, Problems
 from tailrace.engine.books import Books, FilterBook, InputBook, OutputBook
 from tailrace.engine.build import Instance, Plan
 from tailrace.engine.busy import BusyClock, Timed
 from tailrace.engine.lane import Item
-from tailrace.engine.persistence import Backlog, Persistence
 from tailrace.engine.queue import (
     HARD_LIMIT_BYTES,
     SOFT_LIMIT_BYTES,
@@ -36,15 +36,18 @@ from tailrace.engine.router import (
     split_by_routes,
 )
 from tailrace.engine.service import ServiceOptions
-from tailrace.engine.storage import Storage
 from tailrace.engine.tracing import PRE_OUTPUT, Trace, Tracer
 from tailrace.model import LOGS, METRICS, PROFILES, TRACES, Chunk, Receipt, merge
 from tailrace.model.condition import Condition
 from tailrace.plugin import InputOptions
 from tailrace.plugin.dead_letters import DeadLetters
 from tailrace.plugin.log import Log
-from tailrace.wire.chunkfile import ChunkFile
-from tailrace.wire.msgpack import packed_size
+from tailrace.wire.size import packed_size
+
+if TYPE_CHECKING:
+    from tailrace.engine.persistence import Persistence
+    from tailrace.engine.storage import Storage
+    from tailrace.wire.chunkfile import ChunkFile
 
 MOST_HOPS = 16
 """How often filters may put an event into the pipeline anew before they are passed over."""
@@ -276,6 +279,8 @@ class Pipeline:
         return DeadLetters(folder, service.storage_rejected_limit, self.log)
 
     def _make_persistence(self, storage: Storage) -> Persistence:
+        from tailrace.engine.persistence import Persistence
+
         service = self.plan.services.options
         return Persistence(
             storage,
@@ -554,6 +559,7 @@ class Pipeline:
 
     async def _feed_backlog(self, persistence: Persistence) -> None:
         """Queue what earlier runs left on disk, as memory allows."""
+        from tailrace.engine.persistence import Backlog
 
         def on_found(count: int) -> None:
             self.books.inputs.setdefault(self.backlog.name, InputBook()).records += count

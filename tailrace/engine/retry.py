@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import random
-
 
 def delay(attempt: int, base: float, cap: float) -> float:
     """Seconds before retry number `attempt` (from 1): between `base` and `base * 2**attempt`, at most `cap`."""
+    import random
+
     longest = min(cap, base * 2 ** min(attempt, 30))
     return random.uniform(min(base, longest), longest)

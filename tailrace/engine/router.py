@@ -11,7 +11,6 @@ from tailrace.config.source import Section
 from tailrace.engine.build import Instance
 from tailrace.model import Chunk
 from tailrace.model.condition import Condition, ConditionError
-from tailrace.model.regex import RegexError
 from tailrace.model.tag import matcher
 
 CACHED_TAGS = 10_000
@@ -46,7 +45,7 @@ def match_rule(
         return matcher("*", None) if only_one else None
     try:
         return matcher(options.match or None, options.match_regex or None)
-    except (RegexError, ConfigError) as error:
+    except (ValueError, ConfigError) as error:
         entry = instance.section.last("match_regex") or instance.section.last("match")
         problems.add(
             f"match_regex: {error}",

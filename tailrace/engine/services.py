@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tailrace.config.errors import ConfigError, Problems, did_you_mean
 from tailrace.config.load import WELL_KNOWN
@@ -12,8 +12,10 @@ from tailrace.config.options import option_table
 from tailrace.config.source import Configuration, Section
 from tailrace.engine.metrics import MetricRegistry
 from tailrace.engine.service import ServiceOptions
-from tailrace.model.metrics import MetricSet
 from tailrace.plugin.base import Parser
+
+if TYPE_CHECKING:
+    from tailrace.model.metrics import MetricSet
 
 
 class Services:
@@ -32,7 +34,7 @@ class Services:
         self.config_dir = config_dir
         self.variables: Mapping[str, str] = configuration.env
         self.running = False
-        self.agent_metrics: Callable[[], MetricSet] = MetricSet
+        self.agent_metrics: Callable[[], MetricSet] = no_metrics
         """What the agent tells of itself; the agent sets it."""
         self._on_stop = on_stop
         self._upstreams = configuration.upstreams
@@ -60,9 +62,9 @@ class Services:
 
         Those that Tailrace brings are right, and made when they are asked for.
         """
-        from tailrace.plugin.parsing import make_parser
-
         own = [section for section in self._all_parsers if not is_well_known(section)]
+        if own:
+            from tailrace.plugin.parsing import make_parser
         for section in own:
             made = make_parser(section, problems)
             name = section.text("name")
@@ -136,3 +138,10 @@ def sections_by_name(sections: list[Section]) -> dict[str, Section]:
     for section in sections:
         found.setdefault(section.text("name"), section)
     return found
+
+
+def no_metrics() -> MetricSet:
+    """What stands in until there is an agent."""
+    from tailrace.model.metrics import MetricSet
+
+    return MetricSet()

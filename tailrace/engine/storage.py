@@ -16,7 +16,6 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -303,6 +302,8 @@ class Syncs:
 
     def __init__(self) -> None:
         self._waiting: list[tuple[Path, Callable[[OSError | None], None]]] = []
+        from concurrent.futures import ThreadPoolExecutor
+
         self._thread = ThreadPoolExecutor(1, "storage-sync")
         self._task: asyncio.Future[None] | None = None
 

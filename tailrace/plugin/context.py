@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tailrace.config.source import Section
 from tailrace.model import Chunk, Receipt
-from tailrace.model.metrics import MetricSet
 from tailrace.plugin.clock import Clock
 from tailrace.plugin.log import Log
 
 if TYPE_CHECKING:
+    from tailrace.model.metrics import MetricSet
     from tailrace.plugin.base import Parser
 
 

@@ -14,7 +14,6 @@ from typing import Any
 from tailrace.config import ConfigError
 from tailrace.config.types import split_words
 from tailrace.model import Body
-from tailrace.wire.json import decode_line
 
 Decoder = Callable[[str], Any]
 """What a text holds, or None if this decoder fails."""
@@ -52,6 +51,8 @@ MYSQL = {
 
 def decode_json(text: str) -> Any:
     """A map; anything else fails."""
+    from tailrace.wire.json import decode_line
+
     return decode_line(text.strip().encode("utf-8", "surrogateescape"))
 
 

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from json.encoder import encode_basestring_ascii
-from random import randrange
+from os import urandom
 from typing import Any
 
 import orjson
@@ -71,7 +71,7 @@ def decode_block(block: bytes) -> list[Body | None]:
 
 def new_mark() -> bytes:
     """What stands between two values: a number nobody can know, between commas."""
-    return b",%d," % randrange(1 << 30, 1 << 31)
+    return b",%d," % (int.from_bytes(urandom(4)) | 1 << 32)
 
 
 def objects_of(text: bytes | str, mark: bytes, count: int) -> list[Body | None] | None:

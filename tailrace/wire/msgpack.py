@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import msgpack
 import msgspec
 
-from tailrace.model.chunk import LOGS, Body, Chunk, Metadata
+from tailrace.model.chunk import Body, Chunk, Metadata
 
 GROUP_BEGIN, GROUP_END = -1, -2
 MOST_TEXT = 64 << 20
@@ -34,9 +34,6 @@ SECOND = 1_000_000_000
 END_OF_TIME = 0xFFFFFFFE * SECOND
 """The first time that EventTime does not hold: its last two seconds mark groups."""
 _encode = msgspec.msgpack.Encoder().encode
-EVENT_HEAD = 13
-"""Bytes of an event beside its body: two lists, EventTime, empty metadata."""
-MOST_MEASURED = 16
 
 
 class MsgpackError(ValueError):
@@ -247,59 +244,6 @@ def encode_time(time_ns: int) -> bytes:
     if 0 <= seconds < 0xFFFFFFFE:
         return b"\xd7\x00" + EVENT_TIME.pack(seconds, nanoseconds)
     return b"\xcb" + struct.pack(">d", time_ns / 1e9)
-
-
-def packed_size(chunk: Chunk) -> int:
-    """Bytes that the events of a chunk take as Fluent Bit keeps them, which is what its counters of bytes count.
-
-    Of a chunk of many events a few are measured, which costs microseconds; raw lines are not decoded for it.
-    """
-    count = chunk.count
-    if not count:
-        return 0
-    if chunk.packed is not None:
-        return len(chunk.packed)
-    if chunk.kind is not LOGS:
-        return chunk.nbytes
-    step = max(1, count // MOST_MEASURED)
-    if chunk.block is not None and step > 1:
-        return _size_of_block(chunk, chunk.block)
-    if chunk.lines is not None:
-        each: list[Any] = [*chunk.lines[::step]]
-        head = 1 + len(_measure(chunk.key))
-    else:
-        each = chunk.bodies[::step]
-        head = 0
-    try:
-        size = (
-            len(_measure(each))
-            - _list_head(len(each))
-            + (EVENT_HEAD + head + chunk.padding) * len(each)
-        )
-        if chunk.metadata is not None:
-            metadata = chunk.metadata[::step]
-            size += len(_measure(metadata)) - _list_head(len(metadata)) - len(metadata)
-    except (ValueError, TypeError, RecursionError):
-        return chunk.nbytes
-    return size if step == 1 else size * count // len(each)
-
-
-def _size_of_block(chunk: Chunk, block: bytes) -> int:
-    """Raw lines that were never split, as if all were equally long."""
-    size = len(block) + 1 - chunk.count
-    average = size // chunk.count
-    text_head = 1 if average < 32 else 2 if average < 256 else 3 if average < 65536 else 5
-    each = EVENT_HEAD + 1 + len(_measure(chunk.key)) + chunk.padding + text_head
-    return size + each * chunk.count
-
-
-_measure = msgpack.Packer(
-    default=lambda value: _plain(value), unicode_errors="surrogateescape", autoreset=True
-).pack
-
-
-def _list_head(length: int) -> int:
-    return 1 if length < 16 else 3 if length < 65536 else 5
 
 
 def _plain(value: Any) -> Any:

@@ -7,14 +7,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tailrace.model import Chunk
 from tailrace.wire import msgpack
 from tailrace.wire.msgpack import (
     MsgpackError,
     count_events,
     decode_events,
     encode_events,
-    packed_size,
 )
 
 SECOND = 1_000_000_000
@@ -171,37 +169,3 @@ def test_groups_stand_beside_the_events_they_hold():
 )
 def test_what_messagepack_has_no_type_for_is_written_all_the_same(value, read):
     assert decode_events(encode_events([1], None, [{"a": value}])).bodies == [{"a": read}]
-
-
-@given(st.lists(st.tuples(times, bodies, bodies), max_size=16))
-def test_the_size_of_a_few_events_is_that_of_their_encoding(rows):
-    times, metadata, given_bodies = map(list, zip(*rows, strict=True)) if rows else ([], [], [])
-    chunk = Chunk("t", times, given_bodies, metadata)
-    assert packed_size(chunk) == len(encode_events(times, metadata, given_bodies))
-
-
-def test_the_size_of_lines_is_measured_without_decoding():
-    lines = ["a", "é" * 40, "x" * 300]
-    chunk = Chunk.of_lines("t", [0] * 3, "log", lines, 400)
-    size = packed_size(chunk)
-    assert not chunk.decoded
-    assert size == len(encode_events([0] * 3, None, [{"log": line} for line in lines]))
-
-
-def test_the_size_of_many_events_is_estimated():
-    bodies = [{"n": number, "text": "x" * (number % 7)} for number in range(1000)]
-    chunk = Chunk("t", [0] * 1000, bodies)
-    exact = len(encode_events([0] * 1000, None, bodies))
-    assert abs(packed_size(chunk) - exact) < exact * 0.05
-
-
-def test_padding_is_part_of_the_size_of_each_event():
-    chunk = Chunk("t", [0, 0], [{"n": 1}, {"n": 2}])
-    chunk.padding = 4
-    assert packed_size(chunk) == 2 * (17 + 4)
-
-
-def test_what_has_no_size_as_messagepack_counts_with_its_raw_size():
-    body: dict = {}
-    body["self"] = body
-    assert packed_size(Chunk("t", [0], [body], nbytes=9)) == 9

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import os
 import re
-import secrets
 import shutil
 import time
 from pathlib import Path
@@ -37,7 +36,7 @@ class Rotation:
         if size < self._max_size:
             return
         stamp = time.strftime("%Y%m%d_%H%M%S")
-        moved = path.with_name(f"{path.name}.{stamp}_{secrets.token_hex(4)}")
+        moved = path.with_name(f"{path.name}.{stamp}_{os.urandom(4).hex()}")
         path.rename(moved)
         if self._gzip:
             compress(moved)
