@@ -40,13 +40,13 @@ from tailrace.engine.tracing import PRE_OUTPUT, Trace, Tracer
 from tailrace.model import LOGS, METRICS, PROFILES, TRACES, Chunk, Receipt, merge
 from tailrace.model.condition import Condition
 from tailrace.plugin import InputOptions
-from tailrace.plugin.dead_letters import DeadLetters
 from tailrace.plugin.log import Log
 from tailrace.wire.size import packed_size
 
 if TYPE_CHECKING:
     from tailrace.engine.persistence import Persistence
     from tailrace.engine.storage import Storage
+    from tailrace.plugin.dead_letters import DeadLetters
     from tailrace.wire.chunkfile import ChunkFile
 
 MOST_HOPS = 16
@@ -276,6 +276,8 @@ class Pipeline:
             self.log.warn("[dead letters] storage.keep.rejected does nothing without storage.path")
             return None
         folder = self.storage.path / service.storage_rejected_path
+        from tailrace.plugin.dead_letters import DeadLetters
+
         return DeadLetters(folder, service.storage_rejected_limit, self.log)
 
     def _make_persistence(self, storage: Storage) -> Persistence:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from tailrace.engine.build import Instance
-from tailrace.engine.payloads import STORABLE, pack
 from tailrace.engine.queue import OutputQueue, Refused
 from tailrace.model import LOGS, Chunk, Receipt
 from tailrace.plugin.context import joined
-from tailrace.plugin.dead_letters import DeadLetters, letters_of
-from tailrace.wire import chunkfile
-from tailrace.wire.dead_letter import DeadLetter
+
+if TYPE_CHECKING:
+    from tailrace.plugin.dead_letters import DeadLetters
 
 
 def refusal_handler(
@@ -42,6 +42,11 @@ def write(
     attempts: int,
 ) -> None:
     """Write a chunk's dead letters."""
+    from tailrace.engine.payloads import STORABLE, pack
+    from tailrace.plugin.dead_letters import letters_of
+    from tailrace.wire import chunkfile
+    from tailrace.wire.dead_letter import DeadLetter
+
     plugin, now = instance.context.plugin, time.time_ns()
     if chunk.kind is LOGS:
         dead_letters.add(
