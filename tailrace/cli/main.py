@@ -5,7 +5,18 @@ from __future__ import annotations
 import os
 import sys
 
-SUBCOMMANDS = ("check", "convert", "docs", "graph", "new", "plugins", "schema", "wamrc")
+SUBCOMMANDS = (
+    "check",
+    "chunks",
+    "convert",
+    "dlq",
+    "docs",
+    "graph",
+    "new",
+    "plugins",
+    "schema",
+    "wamrc",
+)
 
 
 def main() -> None:

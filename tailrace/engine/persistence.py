@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MEMORY_BYTES = 3 << 19
 """Where a queue holds more than this, stored chunks wait on disk alone."""
 PROBE_SECONDS = 1.0
+REPLAY_SECONDS = 2.0
 
 
 class Stored:
@@ -208,13 +209,19 @@ class Persistence:
     # The backlog
 
     async def feed_backlog(self, outputs: list[OutputPort], backlog: Backlog) -> None:
-        """Queue what earlier runs left, at each output as its memory allows."""
-        files = [BacklogFile(path) for path in self.storage.files()]
-        if not files:
-            return
+        """Queue what earlier runs left, at each output as its memory allows; then what is put in to be replayed."""
+        known = set(paths := self.storage.files())
         async with asyncio.TaskGroup() as feeders:
-            for output in outputs:
-                feeders.create_task(self._feed(output, files, backlog))
+            while True:
+                if paths:
+                    files = [BacklogFile(path) for path in paths]
+                    for output in outputs:
+                        feeders.create_task(self._feed(output, files, backlog))
+                await asyncio.sleep(REPLAY_SECONDS)
+                present = self.storage.replays()
+                known.intersection_update(present)
+                paths = [path for path in present if path not in known]
+                known.update(paths)
 
     async def _feed(self, output: OutputPort, files: list[BacklogFile], backlog: Backlog) -> None:
         queue, source = output.queue, backlog.source.name

@@ -32,6 +32,8 @@ from tailrace.wire.msgpack import decode_events
 FILE_NAME = re.compile(r"(\d+)-(\d+)\.(\d+)")
 LOCK_NAME = ".tailrace.lock"
 DAMAGED_FOLDER = ".damaged"
+REPLAY_FOLDER = "replayed"
+"""Files that appear here while the agent runs are delivered (`tailrace dlq replay`)."""
 BLOCK_BYTES = 4096
 """What a file takes on the disk is a multiple of this; limits count that, as Fluent Bit does."""
 PROBE_BYTES = 1 << 16
@@ -234,6 +236,15 @@ class Storage:
     def files(self) -> list[Path]:
         """All files in the folders of streams, oldest first by the time in the name."""
         found = [path for path in stream_files(self.path) if path.suffix != LETTERS_SUFFIX]
+        return sorted(found, key=age)
+
+    def replays(self) -> list[Path]:
+        """Files that wait to be replayed, oldest first."""
+        folder = self.path / REPLAY_FOLDER
+        try:
+            found = [path for path in folder.iterdir() if not path.name.startswith(".")]
+        except FileNotFoundError:
+            return []
         return sorted(found, key=age)
 
     def open_file(self, path: Path) -> tuple[StoredChunk, ChunkFile] | None:

@@ -117,13 +117,13 @@ def letters_of(
 
 
 def letter_files(folder: Path) -> list[Path]:
-    """The files of letters, oldest first."""
+    """The files of letters, oldest first by the number at the end of their names."""
     if not folder.is_dir():
         return []
     files = [
         path for path in folder.iterdir() if path.suffix == SUFFIX and not path.name.startswith(".")
     ]
-    return sorted(files, key=lambda path: path.stat().st_mtime)
+    return sorted(files, key=lambda path: path.name.rpartition("_")[2])
 
 
 def taken_files(folder: Path) -> list[Path]:

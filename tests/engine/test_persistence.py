@@ -5,12 +5,14 @@ import os
 
 import pytest
 
+from tailrace.cli.dlq import write_files
 from tailrace.config.errors import InvalidConfiguration
 from tailrace.engine import persistence
 from tailrace.engine.pipeline import Pipeline
-from tailrace.engine.storage import Storage, StoredChunk
+from tailrace.engine.storage import REPLAY_FOLDER, Storage, StoredChunk
 from tailrace.plugin import Input, InputOptions, input_plugin
 from tailrace.plugin.log import Log
+from tailrace.wire.dead_letter import DeadLetter
 from tests.engine.test_pipeline import build, configuration
 
 SOURCE = {"name": "test_source", "tag": "t", "chunks": 3}
@@ -210,5 +212,19 @@ def test_overflow_needs_a_folder():
         plan, _, sink = build(configuration([SOURCE], [], [{**DEAD, "queue_full": "overflow"}]))
         with pytest.raises(InvalidConfiguration, match=r"no storage\.path"):
             Pipeline(plan, Log(sink))
+
+    asyncio.run(scenario())
+
+
+def test_what_is_put_in_to_be_replayed_is_delivered_while_the_agent_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr(persistence, "REPLAY_SECONDS", 0.01)
+
+    async def scenario():
+        async with Life(tmp_path, [{"name": "test_silent"}], [DEAD, TAKES]) as life:
+            for number in range(3):
+                letters = [DeadLetter("t", "takes", "x", "why", record={"n": number})]
+                write_files(tmp_path / REPLAY_FOLDER, "t", ("takes",), letters)
+                await until(lambda: files(tmp_path) == [])
+            assert life.taken() == [0, 1, 2]
 
     asyncio.run(scenario())
