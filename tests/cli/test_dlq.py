@@ -31,7 +31,8 @@ def folder(tmp_path):
 
 
 def remaining(folder):
-    lines = [line for path in letter_files(folder / "rejected") for line in path.read_text().splitlines()]
+    paths = letter_files(folder / "rejected")
+    lines = [line for path in paths for line in path.read_text().splitlines()]
     return sorted(json.loads(line)["record"]["n"] for line in lines)
 
 
