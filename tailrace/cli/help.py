@@ -14,7 +14,7 @@ from tailrace.plugin.base import Kind
 
 USAGE = """\
 Usage: tailrace [OPTION]...
-       tailrace check FILE | convert FILE | graph FILE | plugins [KIND [NAME]] | new KIND NAME | schema
+       tailrace check FILE | convert FILE | graph FILE | plugins [KIND [NAME]] | new KIND NAME | schema | wamrc
 
 Pipeline
   -c, --config=FILE             a configuration file (YAML if it ends in .yaml or .yml, else classic)

@@ -27,7 +27,7 @@ class Command:
             )
         check_folders(paths)
         self.program, self.paths, self.limits = program, list(paths), limits
-        self.watchdog = Watchdog(program.engine, limits.seconds)
+        self.watchdog = Watchdog(program.engine, limits.seconds, by_cpu=False)
         self.linker = wasmtime.Linker(program.engine)
         self.linker.define_wasi()
         self.linker.define_unknown_imports_as_traps(program.module)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
+import time
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -38,7 +39,9 @@ DRIVER_PAGES = 16
 INPUT_BYTES = 256 << 10
 SLACK = 32
 MOST_TIMEOUTS = 3
-"""After so many records in a row that took too long, the rest of a batch is not tried."""
+"""After so many records in a row that took too long, the module rests."""
+REST_FACTOR = 20
+"""A rest is so many times as long as what those records took."""
 
 
 @dataclass(slots=True)
@@ -103,6 +106,7 @@ class Guest:
         self._base = 0
         self._size = 0
         self._progress: ctypes.c_uint32 | None = None
+        self._rest_until = 0.0
 
     # Life
 
@@ -165,6 +169,9 @@ class Guest:
     ) -> Outcome:
         """Call the function for each record."""
         outcome = Outcome(array("i", bytes(4 * len(records))))
+        if self._rest_until and time.monotonic() < self._rest_until:
+            outcome.failed = dict.fromkeys(range(len(records)), RESTS)
+            return outcome
         at, timeouts, retried = 0, 0, -1
         while at < len(records):
             end = self._batch_end(records, at)
@@ -182,8 +189,9 @@ class Guest:
             outcome.failed[place] = fault.why
             at = place + 1
             if timeouts >= MOST_TIMEOUTS:
-                for index in range(at, len(records)):
-                    outcome.failed[index] = fault.why
+                rest = self.limits.seconds * MOST_TIMEOUTS * REST_FACTOR
+                self._rest_until = time.monotonic() + rest
+                outcome.failed.update(dict.fromkeys(range(at, len(records)), RESTS))
                 break
         return outcome
 
@@ -300,6 +308,7 @@ class Guest:
         ctypes.c_int32.from_address(self._base + at).value = value
 
 
+RESTS = "it is not called for a while, since it ran longer than time_limit again and again"
 FULL = "it wanted more memory than its limit (memory_limit)"
 ALLOCATOR_FUNCTIONS: dict[Allocator, tuple[str, ...]] = {
     "malloc": ("malloc", "free"),

@@ -232,11 +232,19 @@ def test_after_a_fault_the_next_record_gets_a_new_instance(kit):
     assert found == [{"n": "0"}, {"a": "trap"}, {"n": "0"}, {"n": "1"}]
 
 
-def test_a_module_that_always_loops_does_not_hold_up_a_batch_for_ever(kit):
+def test_a_module_that_always_loops_rests_so_that_it_does_not_hold_up_the_agent(kit):
     context = FakeContext()
     bodies = [{"a": "loop"}] * 500
-    assert run(kit, "moody", *bodies, context=context, time_limit="0.02") == bodies
-    assert "500 of 500" in errors(context)[0]
+    section = {"wasm_path": str(kit), "function_name": "moody", "time_limit": "0.02"}
+    plugin = make_plugin("filter", "wasm", section, context)
+    assert plugin.process(chunk_of(bodies)).bodies == bodies
+    assert "3 of 500" in errors(context)[0]
+    assert "497 of 500" in errors(context)[1]
+    instances = plugin.guest.instances
+    assert plugin.process(chunk_of([{"a": "d"}])).bodies == [{"a": "d"}]
+    assert plugin.guest.instances == instances
+    plugin.guest._rest_until = 0.0
+    assert plugin.process(chunk_of([{"a": "d"}])).bodies == []
 
 
 def test_a_deep_recursion_works_and_an_endless_one_is_told(kit):
