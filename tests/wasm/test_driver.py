@@ -78,7 +78,8 @@ def test_any_bytes_are_a_map_or_none_and_never_a_fault(msgpack_echo, data):
 
 
 TEXTS = st.lists(
-    st.binary(min_size=1, max_size=70).map(lambda data: data.replace(b"\0", b"0")) | st.just(b"x" * 5000),
+    st.binary(min_size=1, max_size=70).map(lambda data: data.replace(b"\0", b"0"))
+    | st.just(b"x" * 5000),
     max_size=30,
 )
 
