@@ -304,6 +304,25 @@ class Encoder:
         text = b"\n".join(lines)
         return self.escape(text)
 
+    def can_splice(self, bodies: Sequence[Body], key: str) -> bool:
+        """Whether bytes behind each opening brace are right: no body is empty or has the key itself."""
+        return all(bodies) and not [1 for body in bodies if key in body]
+
+    def spliced_text(self, bodies: Sequence[Body], runs: Sequence[tuple[int, bytes]]) -> bytes:
+        """As `text`, with the same bytes behind the opening brace of all bodies of a run; a run is its end and its bytes.
+
+        Half the cost of `dated_text` (bench: tcp_tcp).
+        """
+        try:
+            lines = [line[1:] for line in map(dumps, bodies)]
+        except TypeError:
+            lines = [encode_odd(body)[1:] for body in bodies]
+        parts, start = [], 0
+        for end, inserted in runs:
+            parts.append(b"{" + inserted + (b"\n{" + inserted).join(lines[start:end]))
+            start = end
+        return self.escape(b"\n".join(parts))
+
     def block(self, key: str, block: bytes, before: bytes, between: bytes) -> bytes | None:
         """Lines with an LF between two as `{"key":"line"}`, printed in one go; None if that can't be done.
 

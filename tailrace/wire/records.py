@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any
 
 from tailrace.model import Chunk
@@ -66,6 +67,10 @@ def text_encoder(
             return None
         if not is_dated:
             text = encoder.text(chunk.bodies)
+        elif (runs := runs_of(chunk.times)) and encoder.can_splice(chunk.bodies, date_key):
+            text = encoder.spliced_text(
+                chunk.bodies, [(end, date_name + encode_time(time) + b",") for end, time in runs]
+            )
         else:
             dates = values(chunk.times)
             if dates is None:
@@ -78,6 +83,22 @@ def text_encoder(
         return join(records(chunk), layout) if text is None else begin + text + end
 
     return encode
+
+
+LEAST_RUN = 8
+"""Equal times in a row from which on their date is written once."""
+
+
+def runs_of(times: Sequence[int]) -> list[tuple[int, int]]:
+    """Where each run of equal times ends, and its time; empty if times differ from one event to the next."""
+    last = min(len(times), LEAST_RUN) - 1
+    if times[0] != times[last]:
+        return []
+    runs, end = [], 0
+    for time, run in groupby(times):
+        end += len(list(run))
+        runs.append((end, time))
+    return runs if len(runs) * LEAST_RUN <= len(times) else []
 
 
 def plain(encoder: Encoder, chunk: Chunk) -> list[bytes]:

@@ -96,6 +96,23 @@ def test_text_is_what_records_give_joined(events, key, date_format, layout, esca
 
 
 @given(
+    st.lists(st.tuples(moments, st.integers(1, 20)), min_size=1, max_size=4),
+    st.lists(fields, min_size=1, max_size=3),
+    st.sampled_from(["date", "é"]),
+    formats,
+    st.sampled_from(LAYOUTS),
+    st.booleans(),
+)
+def test_runs_of_equal_times_are_printed_as_others_are(
+    runs, some, key, date_format, layout, escape
+):
+    times = [time for time, length in runs for _ in range(length)]
+    chunk = Chunk("t", times, [some[index % len(some)] for index in range(len(times))])
+    expected = join(record_encoder(key, date_format, escape)(chunk), layout)
+    assert text_encoder(key, date_format, layout, escape)(chunk) == expected
+
+
+@given(
     st.lists(st.binary(max_size=6).filter(lambda line: b"\n" not in line), min_size=1, max_size=4),
     st.lists(moments, min_size=1, max_size=2),
     st.sampled_from(["date", "log", "false"]),
