@@ -216,7 +216,7 @@ def test_a_record_nested_beyond_reason_stays_as_it_was():
     for _ in range(2000):
         leaf["d"] = {}
         leaf = leaf["d"]
-    out = lua(f("return 2, 0, {n = 1}"), {"a": 1}, deeper, {"b": 1})
+    out = lua(f("local any = next(record) return 2, 0, {n = 1}"), {"a": 1}, deeper, {"b": 1})
     assert out[0] == out[2] == {"n": 1}
     assert "s" in out[1]
     assert len(lua(SAME, deep)) == 1
@@ -313,3 +313,90 @@ def test_one_chunk_or_many_makes_no_difference(bodies):
     plugin = make_plugin("filter", "lua", {"call": "f", "code": code}, FakeContext())
     one_by_one = [body for each in bodies for body in plugin.process(chunk_of([dict(each)])).bodies]
     assert exactly(plugin.process(chunk_of(bodies)).bodies) == exactly(one_by_one)
+
+
+def fields(code, **options):
+    """The fields that cross into Lua; None: all do."""
+    section = {"call": "f", "code": code, **options}
+    return make_plugin("filter", "lua", section, FakeContext()).script.fields
+
+
+NARROW = [
+    ("record.new = record.a return 2, time, record", ["a"]),
+    ("record.a = nil return 2, time, record", []),
+    ("record.a = nil record.b = record.a return 2, time, record", ["a"]),
+    ("if record.a == 'x' then return -1, 0, 0 end return 0, 0, 0", ["a"]),
+    ("record.a = record.b and record.b.x return 1, time, record", ["b"]),
+    ("record.new = {record.a, record.b} return 2, time, record", ["a", "b"]),
+    ("local t = {} for i = 1, 3 do t[i] = record.a end record.b = t return 2, time, record", ["a"]),
+    ("return 2, time, {x = record.a}", ["a"]),
+    ("return 2, time, {{x = record.a}, {y = record.b}}", ["a", "b"]),
+    ("if record.a then record.c = type(record.a) .. tostring(record.b) end return 2, time, record", ["a", "b"]),
+    ("record.b = tostring(#tag) record.b = record.b .. 'x' return 2, time, record", ["b"]),
+]  # fmt: skip
+WIDE = [
+    "for k in pairs(record) do end return 2, time, record",
+    "local r = record r.x = 1 return 2, time, record",
+    "record[record.a or 'x'] = 1 return 2, time, record",
+    "keep = record return 2, time, record",
+    "record.me = {record} return 0, 0, 0",
+    "record[1] = 2 return 2, time, record",
+    "local g = function() return record end return 2, time, g()",
+    "if record then return 2, time, record end",
+    "if record == nil then return 0, 0, 0 end return 2, time, record",
+    "return tostring(record) and 2, time, record",
+    "return 2, time, next(record) and record",
+    "return 2, time, #record > 0 and record or record",
+    "local a, b, c = 1, record, 3 return 2, time, b",
+    "return select(2, 1, 2, time, record)",
+    "local t = {record} return 2, time, t[1]",
+    "-- debug\n return 2, time, record",
+    "f = nil return 2, time, record",
+]
+short_values = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(max_size=3) | st.dictionaries(st.sampled_from("xy"), st.integers(0, 3))  # fmt: skip
+short_bodies = st.lists(st.dictionaries(st.sampled_from("abcd"), short_values), min_size=1, max_size=4)  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "expected"), NARROW)
+def test_only_fields_that_the_function_reads_cross(text, expected):
+    assert fields(f(text)) == expected
+
+
+@pytest.mark.parametrize("text", WIDE)
+def test_all_fields_cross_when_it_can_not_be_told_which_the_function_reads(text):
+    assert fields(f(text)) is None
+
+
+def test_all_fields_cross_when_options_change_fields_that_the_script_does_not_name():
+    code = f("record.b = record.a return 2, time, record")
+    assert fields(code, compat="on") is None
+    assert fields(code, type_int_key="x") is None
+    assert fields(code, type_array_key="x") is None
+
+
+pairs_of_plugins = [(reused(f(text)), reused("-- debug\n" + f(text))) for text, _ in NARROW]
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.sampled_from(pairs_of_plugins), short_bodies)
+def test_it_makes_no_difference_which_fields_cross(plugins, bodies):
+    narrow, wide = plugins
+    assert [dict(sorted(exactly(body))) for body in narrow(bodies)] == [
+        dict(sorted(exactly(body))) for body in wide(bodies)
+    ]
+
+
+def test_a_function_of_five_parameters_gets_the_fields_it_reads():
+    parameters = "tag, time, group, metadata, record"
+    code = f("record.c = record.a metadata.m = 2 return 2, time, metadata, record", parameters)
+    assert fields(code) == ["a"]
+    chunk, _ = run_chunk(code, [{"a": 1.0, "b": 2}, {"b": 3}], [{"k": 1}, {}])
+    assert exactly(chunk.bodies) == exactly([{"a": 1.0, "b": 2, "c": 1}, {"b": 3}])
+    assert chunk.metadata == [{"k": 1, "m": 2}, {"m": 2}]
+
+
+def test_a_null_is_removed_by_nil_only_where_the_script_can_see_it():
+    code = f("record.a = nil return 2, time, record")
+    assert lua(code, {"a": None, "b": 1}) == [{"a": None, "b": 1}]
+    assert lua(code, {"a": None, "b": 1}, enable_flb_null="on") == [{"b": 1}]
+    assert lua("-- debug\n" + code, {"a": None, "b": 1}, enable_flb_null="on") == [{"b": 1}]

@@ -91,7 +91,7 @@ class Lua(Filter[LuaOptions]):
             elif change is not None:
                 is_simple = False
         if not is_simple:
-            failures = rebuild(chunk, changes)
+            failures = rebuild(chunk, changes, self.options.enable_flb_null)
             if failures:
                 self.report(failures)
         return chunk
@@ -134,8 +134,11 @@ def is_packable(body: Body) -> bool:
     return True
 
 
-def rebuild(chunk: Chunk, changes: list[Any]) -> list[str]:
-    """Carry out all changes but those of fields alone, which are done; gives the messages of failures."""
+def rebuild(chunk: Chunk, changes: list[Any], takes_null: bool) -> list[str]:
+    """Carry out all changes but those of fields alone, which are done; gives the messages of failures.
+
+    Without `takes_null` a null is nil to the script, so that setting it to nil changes nothing.
+    """
     times: list[int] = []
     bodies: list[Body] = []
     metadata: list[Metadata] = []
@@ -153,7 +156,8 @@ def rebuild(chunk: Chunk, changes: list[Any]) -> list[str]:
             fields, removed, new_time, new_meta = change
             body.update(fields)
             for key in removed:
-                del body[key]
+                if takes_null or body.get(key) is not None:
+                    body.pop(key, None)
             time = time if new_time is None else time_ns(new_time)
             meta = meta if new_meta is None else new_meta
         else:

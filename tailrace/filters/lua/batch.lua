@@ -16,6 +16,10 @@ Types survive by comparison. What a record held is kept beside its table (a "sha
 number or nil can't hold the value, its place in the input, three slots each). A field that a script leaves alone isn't
 sent back at all, and within a changed list or map the untouched parts are copied from the input byte by byte.
 
+When `fields` is set (see fields.lua), the batch comes as an array of rows instead, each with the values of the fields that
+the function reads, in their order; an extension in place of a value says that the record has no such field. Fields that
+are only written hold a placeholder, so that one sees what becomes of them.
+
 Memory layout of MessagePack: github.com/msgpack/msgpack/blob/master/spec.md.
 ]]
 
@@ -48,7 +52,8 @@ local has_types = next(int_keys) ~= nil or next(list_keys) ~= nil
 -- ---------------------------------------------------------------------------------------------------- reading
 
 local src            -- the input
-local shadows        -- table -> shadow, for the lists and maps within the record at hand
+local shadows = {}   -- table -> shadow, for the lists and maps within the record at hand
+local is_flat = true -- whether `shadows` is empty
 local exact          -- double -> place of the integer beyond 2^53 that became it
 
 local function be32(at)
@@ -139,7 +144,7 @@ local function read(at)
     local n = be32u(at + 1)
     return ffi_string(src + at + 5, n), at + 5 + n, true
   end
-  error("a value of MessagePack type " .. b .. " can't go into Lua")
+  return nil, at + 3, false -- the extension that stands for a field which isn't there
 end
 
 -- How many bytes the value at a place takes; only kinds that `read` marks.
@@ -163,7 +168,7 @@ function read_map(at, count)
     shadow[i], shadow[i + 1], shadow[i + 2] = key, value, marked and place
   end
   shadow.n = count
-  shadows[made] = shadow
+  shadows[made], is_flat = shadow, false
   return setmetatable(made, MAP), at, false
 end
 
@@ -177,7 +182,7 @@ function read_list(at, count)
     shadow[3 * i - 2], shadow[3 * i - 1], shadow[3 * i] = i, value, marked and place
   end
   shadow.n = count
-  shadows[made] = shadow
+  shadows[made], is_flat = shadow, false
   return setmetatable(made, LIST), at, false
 end
 
@@ -461,6 +466,10 @@ local function is_touched(t, depth)
   return found ~= 0 or (meta ~= LIST and meta ~= MAP)
 end
 
+local fields -- the names of the only fields that cross, or nil
+local written -- the names of fields that the function writes and never reads
+local UNTOUCHED = newproxy()
+
 -- The record at hand: its table, and its keys, values and marks, reused from record to record.
 local keys, values, marks, count = {}, {}, {}, 0
 local seen, seen_size, number = {}, 0, 0 -- key -> the last record that had it
@@ -493,6 +502,21 @@ local function read_record(at)
   return setmetatable(record, MAP), at
 end
 
+-- The same for a row of the fields that the function can touch. Those that aren't there count as nil.
+local function read_row(at)
+  local record = new_table(0, count + #written)
+  at = at + (count < 16 and 1 or count < 65536 and 3 or 5)
+  for i = 1, count do
+    local key, place = keys[i], at
+    local value, marked
+    value, at, marked = read(at)
+    values[i], marks[i] = value, marked and place
+    if value ~= nil then record[key] = value end
+  end
+  for i = 1, #written do record[written[i]] = UNTOUCHED end
+  return setmetatable(record, MAP), at
+end
+
 -- What a script did to the record's own table: fills `changed` and `removed`, gives their sizes and the number of new keys.
 local function compare(record)
   local changes, gone, present = 0, 0, 0
@@ -509,12 +533,25 @@ local function compare(record)
       removed[gone] = keys[i]
     end
   end
-  for _ in next, record do present = present - 1 end
-  return changes, gone, -present
+  local fresh = 0
+  if fields then
+    for i = 1, #written do
+      local v = rawget(record, written[i])
+      if v == nil then
+        gone = gone + 1
+        removed[gone] = written[i]
+      elseif v ~= UNTOUCHED then
+        fresh = fresh + 1
+      end
+    end
+    return changes, gone, fresh
+  end
+  for _ in next, record do fresh = fresh + 1 end
+  return changes, gone, fresh - present
 end
 
 local function write_changes(record, changes, fresh)
-  local place, written = begin(0xdf), changes
+  local place, written_count = begin(0xdf), changes
   for j = 1, changes do
     local i = changed[j]
     local key = keys[i]
@@ -522,16 +559,25 @@ local function write_changes(record, changes, fresh)
     write_key(key)
     write_field(key, v, marks[i] and rawequal(v, values[i]) and marks[i], 1)
   end
-  if fresh > 0 then
+  if fields then
+    for i = 1, #written do
+      local v = rawget(record, written[i])
+      if v ~= nil and v ~= UNTOUCHED then
+        write_text(written[i])
+        write(v, 1)
+      end
+    end
+    written_count = written_count + fresh
+  elseif fresh > 0 then
     for key, v in next, record do
       if seen[key] ~= number then
         write_key(key)
         write_field(key, v, false, 1)
-        written = written + 1
+        written_count = written_count + 1
       end
     end
   end
-  put32(place, written)
+  put32(place, written_count)
 end
 
 -- With type conversions, unchanged fields of the listed keys change as well.
@@ -678,13 +724,11 @@ local function write_failure(start, message)
   write_text(tostring(message))
 end
 
--- Looks the function up at each call, as the original does: a script may define it anew.
-local globals, name = _G, settings.call
-local five, is_table = settings.parameters == 5, settings.time_as_table
-local guard = settings.guard
+local globals, name, is_table, guard = _G, settings.call, settings.time_as_table, settings.guard
+local five, only
 
 -- One batch: `input` holds the records and, from `meta_at` on, their metadata (or -1); `times` int64 nanoseconds.
-return function(input, total, times, tag, meta_at)
+local function run(input, total, times, tag, meta_at)
   src = cast("const uint8_t *", input)
   local ns = cast("const int64_t *", times)
   local header = total < 16 and 1 or total < 65536 and 3 or 5
@@ -693,9 +737,10 @@ return function(input, total, times, tag, meta_at)
   pos = 0
   put32(begin(0xdd), total)
   for i = 0, total - 1 do
-    shadows, exact = {}, nil
+    if not is_flat then shadows, is_flat = {}, true end
+    exact = nil
     local record, metadata, meta_given
-    record, at = read_record(at)
+    if fields then record, at = read_row(at) else record, at = read_record(at) end
     local start = pos
     local seconds = ns[i] / 1000000000LL
     local sec, nsec = tonumber(seconds), tonumber(ns[i] - seconds * 1000000000LL)
@@ -709,11 +754,11 @@ return function(input, total, times, tag, meta_at)
         meta_given, meta_at = read(meta_at)
       else
         meta_given = setmetatable({}, MAP)
-        shadows[meta_given] = { n = 0 }
+        shadows[meta_given], is_flat = { n = 0 }, false
       end
-      ok, code, time, metadata, new = pcall(globals[name], tag, stamp, {}, meta_given, record)
+      ok, code, time, metadata, new = pcall(only or globals[name], tag, stamp, {}, meta_given, record)
     else
-      ok, code, time, new = pcall(globals[name], tag, stamp, record)
+      ok, code, time, new = pcall(only or globals[name], tag, stamp, record)
     end
     if not ok then
       write_failure(start, code)
@@ -737,4 +782,15 @@ return function(input, total, times, tag, meta_at)
   end
   pcall(stdout.flush, stdout)
   return ffi_string(out, pos)
+end
+
+-- The function is looked up at each call, as the original does, for a script may define it anew; one whose fields are known isn't.
+return function()
+  five, fields, written = settings.parameters == 5, settings.fields, settings.written
+  if fields then
+    only = globals[name]
+    for i = 1, #fields do keys[i] = fields[i] end
+    count = #fields
+  end
+  return run
 end

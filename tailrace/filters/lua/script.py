@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import socket
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from tailrace.config import ConfigError
 from tailrace.model import Body, Metadata
@@ -17,12 +21,14 @@ if TYPE_CHECKING:
     from tailrace.filters.lua import LuaOptions
 
 BATCH = Path(__file__).with_name("batch.lua")
+FIELDS = Path(__file__).with_name("fields.lua")
 MOST_TIME, LEAST_TIME = (1 << 63) - 1, -(1 << 63)
 
-# Load a script and say how many parameters the function takes. Scripts have all of Lua but two things: `python`, which is
+# Load a script, say how many parameters the function takes and which fields it can touch. Scripts have all of Lua but two things: `python`, which is
 # lupa's way out, and `os.exit`, which would end the agent.
 PREPARE = b"""
-local settings = ...
+local settings, find_fields = ...
+local getinfo = debug.getinfo
 python = nil
 os.exit = function() error("os.exit can't be called in a filter", 2) end
 FLB_ENV = {}
@@ -47,8 +53,11 @@ return function(text, name)
   if not ok then return tostring(failure) end
   local called = _G[settings.call]
   if type(called) ~= "function" then return nil end
-  settings.parameters = debug.getinfo(called, "u").nparams
-  return settings.parameters
+  settings.parameters = getinfo(called, "u").nparams
+  if settings.may_choose then
+    settings.fields, settings.written = find_fields(called, settings.parameters == 5 and 4 or 2)
+  end
+  return settings.parameters, settings.fields
 end
 """
 
@@ -82,26 +91,31 @@ class Script:
                 b"time_limit": options.time_limit,
                 b"int_keys": table(dict.fromkeys(map(str.encode, options.type_int_key), True)),
                 b"list_keys": table(dict.fromkeys(map(str.encode, options.type_array_key), True)),
+                b"may_choose": may_choose(options, text),
                 b"path": f";{folder}/?.lua".encode(errors="surrogateescape"),
             }
         )
-        load = self.runtime.execute(PREPARE, settings)
+        # The modules come before the script, so that they have Lua's own functions whatever it does to them.
+        find_fields = self.runtime.compile(FIELDS.read_bytes(), name=b"@fields.lua")()
+        load = self.runtime.execute(PREPARE, settings, find_fields)
+        batch = self.runtime.compile(BATCH.read_bytes(), name=b"@batch.lua")(settings)
         variables = self.runtime.globals()[b"FLB_ENV"]
         for key, value in {"HOSTNAME": socket.gethostname(), **context.variables}.items():
             variables[key.encode()] = value.encode(errors="surrogateescape")
-        # The module comes first, so that it has Lua's own functions whatever the script does to them.
-        batch = self.runtime.compile(BATCH.read_bytes(), name=b"@batch.lua")
-        parameters = load(text, name)
-        if isinstance(parameters, bytes):
-            raise ConfigError(
-                f"the Lua script does not load: {parameters.decode(errors='replace')}"
-            )
-        if parameters is None:
+        loaded = load(text, name)
+        if isinstance(loaded, bytes):
+            raise ConfigError(f"the Lua script does not load: {loaded.decode(errors='replace')}")
+        if loaded is None:
             raise ConfigError(
                 f"the Lua script defines no function '{options.call}'.",
                 "Correct call, or define the function in the script (not as a local one).",
             )
-        self.call: Any = batch(settings)
+        self.call: Any = batch()
+        self.fields: list[str] | None = None
+        self.rows: Callable[[list[Body]], list[Any]] = list
+        if isinstance(loaded, tuple) and loaded[1] is not None:
+            names = [key.decode(errors="surrogateescape") for key in loaded[1].values()]
+            self.fields, self.rows = names, rows_of(names)
 
     def run(
         self,
@@ -111,7 +125,7 @@ class Script:
         tag: str,
     ) -> list[Any]:
         """One element for each record, as `batch.lua` says; `MsgpackError` if a record can't be written."""
-        records = pack(bodies)
+        records = pack(self.rows(bodies))
         meta_at = -1
         if metadata is not None:
             meta_at = len(records)
@@ -144,3 +158,37 @@ def read_script(options: LuaOptions, context: Context) -> tuple[bytes, bytes, Pa
                 ) from error
             return text, b"@" + str(candidate).encode(errors="surrogateescape"), candidate.parent
     raise ConfigError(f"there is no script {str(path)!r}.", "Give the path of a file.")
+
+
+WORDS = re.compile(rb"[A-Za-z_]\w*")
+REACHING = {b"debug", b"_G", b"getfenv", b"setfenv", b"load", b"loadstring", b"loadfile", b"dofile"}
+"""What could get at a record, or change the function, behind its code."""
+
+
+def may_choose(options: LuaOptions, text: bytes) -> bool:
+    """Whether it would do to hand over only the fields that the function can touch."""
+    if options.compat or options.type_int_key or options.type_array_key:
+        return False  # these change fields that the script doesn't name
+    words = WORDS.findall(text)
+    return words.count(options.call.encode()) == 1 and not REACHING.intersection(words)
+
+
+ABSENT = msgspec.msgpack.Ext(0, b"")
+
+
+def rows_of(names: list[str]) -> Callable[[list[Body]], list[Any]]:
+    """Makes of bodies rows with the values of these fields, `ABSENT` where a body has none."""
+    if not names:
+        return lambda bodies: [()] * len(bodies)
+    if len(names) == 1:
+        (name,) = names
+        return lambda bodies: [(body.get(name, ABSENT),) for body in bodies]
+    pick = itemgetter(*names)
+
+    def rows(bodies: list[Body]) -> list[Any]:
+        try:
+            return list(map(pick, bodies))
+        except KeyError:
+            return [[body.get(name, ABSENT) for name in names] for body in bodies]
+
+    return rows
