@@ -61,7 +61,7 @@ def look_at_routes(checked: Checked) -> list[dict[str, str]]:
     routes = []
     matched: set[str] = set()
     for source in plan.inputs:
-        tag = source.options.tag or source.name
+        tag = source.plugin.tag
         goes_to = [output for output, rule in rules if rule is not None and rule(tag)]
         matched |= {output.name for output in goes_to}
         if source.options.routes is not None:
@@ -95,7 +95,7 @@ def warn_of_idle_outputs(plan: Plan, matched: set[str], retags: bool, problems: 
         if output.name not in matched:
             problems.add(
                 f"match '{output.options.match or output.options.match_regex}' fits no input's tag.",
-                mend="Tags are: " + ", ".join(s.options.tag or s.name for s in plan.inputs) + ".",
+                mend="Tags are: " + ", ".join(s.plugin.tag for s in plan.inputs) + ".",
                 place=output.section.place,
                 where=f"output {output.name}",
                 severity="warning",

@@ -65,9 +65,18 @@ class Services:
         own = [section for section in self._all_parsers if not is_well_known(section)]
         if own:
             from tailrace.plugin.parsing import make_parser
+        names: set[str] = set()
         for section in own:
             made = make_parser(section, problems)
             name = section.text("name")
+            if name in names:
+                problems.add(
+                    "there is another parser of this name.",
+                    mend="Give each its own.",
+                    place=section.place,
+                    where=f"parser {name}",
+                )
+            names.add(name)
             if made is not None and self._parser_sections[name] is section:
                 self._parsers[name] = made
         if not self._multiline_sections:

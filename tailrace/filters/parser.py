@@ -89,14 +89,18 @@ class Parser(Filter[ParserOptions]):
         return left
 
     def joined(self, old: Body, new: Body) -> Body:
-        """The parsed fields, then what is kept of the old ones (which win)."""
+        """The parsed fields, then what is kept of the old ones (which win).
+
+        Compat: a key that was named as an accessor (`$log`) stays with reserve_data
+        (conformance: parsers/parser_filter_accessor_quirk).
+        """
         options, accessor = self.options, self.accessor
         if not options.reserve_data:
             if options.preserve_key and accessor.get(old) is not MISSING:
                 keep_key(new, accessor.key, old[accessor.key])
             return new
         for key, value in old.items():
-            if key == accessor.key and accessor.is_plain and not options.preserve_key:
+            if key == accessor.text and not options.preserve_key:
                 continue
             keep_key(new, key, value)
         return new

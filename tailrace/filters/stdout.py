@@ -9,7 +9,7 @@ import sys
 
 from tailrace.model import Chunk
 from tailrace.plugin import Filter, FilterOptions, filter_plugin
-from tailrace.wire.notation import event_text
+from tailrace.wire.notation import flat_text
 
 
 @filter_plugin("stdout")
@@ -19,7 +19,7 @@ class Stdout(Filter[FilterOptions]):
     def process(self, chunk: Chunk) -> Chunk:
         metadata = chunk.metadata or [{}] * chunk.count
         rows = zip(chunk.times, metadata, chunk.bodies, strict=True)
-        lines = [f"[{number}] {chunk.tag}: {event_text(*row)}\n" for number, row in enumerate(rows)]
+        lines = [f"[{number}] {chunk.tag}: {flat_text(*row)}\n" for number, row in enumerate(rows)]
         sys.stdout.buffer.write("".join(lines).encode("utf-8", "surrogateescape"))
         sys.stdout.buffer.flush()
         return chunk

@@ -13,6 +13,7 @@ type than the rule's, or that can't be converted, is appended as it is.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -20,8 +21,9 @@ from tailrace.config import ConfigError, option, words
 from tailrace.model import Body, Chunk
 from tailrace.model.accessor import MISSING, Accessor, AccessorError
 from tailrace.plugin import Filter, FilterOptions, filter_plugin
-from tailrace.plugin.parsing import FRACTION, HEX, NUMBER
+from tailrace.plugin.parsing import FRACTION, to_hex, to_integer
 
+INTEGER = re.compile(r"\s*[+-]?\d+")
 RULE = words(3)
 Step = Callable[[Body], None]
 
@@ -85,10 +87,8 @@ def make_step(name: str, rule: list[str]) -> Step:
 
 def to_int(value: Any) -> int | None:
     if isinstance(value, str):
-        if is_hexadecimal(value):
-            return None
-        found = NUMBER.match(value)
-        return int(found.group()) if found else None
+        found = None if is_hexadecimal(value) else INTEGER.match(value)
+        return to_integer(found.group()) if found else None
     return int(value)
 
 
@@ -105,15 +105,16 @@ def to_float(value: Any) -> float:
     """Text counts as far as it is a number, 0 if not at all; hexadecimal is read as well."""
     if not isinstance(value, str):
         return float(value)
-    if is_hexadecimal(value) and (found := HEX.match(value)):
-        return float(int(found.group(1), 16))
+    if is_hexadecimal(value):
+        return float(to_hex(value))
     found = FRACTION.match(value)
     return float(found.group()) if found else 0.0
 
 
 def to_text(value: Any) -> str:
+    """Floats as JSON writes them: whole ones with one digit behind the point, others with at most 16."""
     if isinstance(value, float):
-        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+        return f"{value:.1f}" if value.is_integer() and abs(value) < 1e18 else f"{value:.16g}"
     return str(value)
 
 

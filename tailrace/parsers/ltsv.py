@@ -7,7 +7,7 @@ Example:
         Time_Key    time
         Time_Format [%d/%b/%Y:%H:%M:%S %z]
 
-A label of other characters than letters, digits, `_`, `.` and `-` ends the record there.
+A label of other characters than letters, digits, `_`, `.` and `-` ends the record there; a value without a label is left out.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tailrace.model import Body
 from tailrace.plugin import Parsed, parser_plugin
 from tailrace.plugin.parsing import FieldParser, ParsingOptions
 
-FIELD = re.compile(r"([0-9A-Za-z_.\-]+):([^\t\r\n]*)(?:[\t\r\n]+|\Z)")
+FIELD = re.compile(r"([0-9A-Za-z_.\-]*):([^\t\r\n]*)(?:[\t\r\n]+|\Z)")
 
 
 @parser_plugin("ltsv")
@@ -33,9 +33,10 @@ class Ltsv(FieldParser[ParsingOptions]):
         at = 0
         while found := FIELD.match(line, at):
             key, value = found.groups()
-            body.pop(key, None)
-            body[key] = value
             at = found.end()
+            if key:
+                body.pop(key, None)
+                body[key] = value
         if not body:
             return None
         text = body.get(self.time_key)

@@ -77,14 +77,20 @@ def make_shape(
     if any(len(places) > 1 for places in regex.indexes.values()):
         return repeated_shape(regex, skip_empty, convert)
     names = regex.names
+    if not names:
+        return lambda groups: {}
     unfit = "not all(groups)" if skip_empty else "None in groups"
-    test = "value" if skip_empty else "value is not None"
+    fit = (
+        "{key: value for key, value in body.items() if value}"
+        if skip_empty
+        else "{key: value or '' for key, value in body.items()}"
+    )
     lines = [
         "def shape(groups):",
         f"    {', '.join(f'g{n}' for n in range(len(names)))}, = groups",
         f"    body = {{{', '.join(f'{name!r}: g{n}' for n, name in enumerate(names))}}}",
         f"    if {unfit}:",
-        f"        body = {{key: value for key, value in body.items() if {test}}}",
+        f"        body = {fit}",
     ]
     converters: dict[str, Any] = {}
     for number, (key, function) in enumerate(convert.items()):
@@ -111,10 +117,10 @@ def repeated_shape(
         body: Body = {}
         for place, name in places:
             value = groups[place]
-            if value is None or (skip_empty and not value):
+            if not value and (skip_empty or name in body):
                 continue
             body.pop(name, None)
-            body[name] = convert[name](value) if name in convert else value
+            body[name] = convert[name](value or "") if name in convert else value or ""
         return body
 
     return shape

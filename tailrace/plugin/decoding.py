@@ -42,7 +42,6 @@ MYSQL = {
     "r": "\r",
     "0": "\0",
     "Z": "\x1a",
-    "b": "\b",
     "\\": "\\",
     "'": "'",
     '"': '"',
@@ -59,7 +58,7 @@ def decode_json(text: str) -> Any:
 def decode_escaped(text: str) -> Any:
     if "\\" not in text:
         return text
-    return ESCAPE.sub(lambda found: SIMPLE.get(found.group(1), found.group()), text)
+    return ESCAPE.sub(lambda found: SIMPLE.get(found.group(1), found.group(1)), text)
 
 
 def decode_escaped_utf8(text: str) -> Any:
@@ -92,7 +91,7 @@ def decode_mysql_quoted(text: str) -> Any:
     """A text in single or double quotes as MySQL prints it; any other text stays."""
     if len(text) < 2 or text[0] not in "'\"" or text[-1] != text[0]:
         return text
-    return ESCAPE.sub(lambda found: MYSQL.get(found.group(1), found.group(1)), text[1:-1])
+    return ESCAPE.sub(lambda found: MYSQL.get(found.group(1), found.group()), text[1:-1])
 
 
 DECODERS: dict[str, Decoder] = {
@@ -150,14 +149,17 @@ def decode_field(body: Body, field: str, rules: list[Rule]) -> None:
             body[key] = item
 
 
-def make_decoding(fields: Sequence[str], fields_as: Sequence[str]) -> Decoding | None:
-    """The decoders of a parser, or None if there are none."""
-    rules = [read_rule(text, replaces=True) for text in fields_as]
-    rules += [read_rule(text, replaces=False) for text in fields]
+def make_decoding(
+    fields: Sequence[str], fields_as: Sequence[str], warnings: list[str]
+) -> Decoding | None:
+    """The decoders of a parser, or None if there are none; unknown ones are warned of and left out."""
+    read = [read_rule(text, True, warnings) for text in fields_as]
+    read += [read_rule(text, False, warnings) for text in fields]
+    rules = [rule for rule in read if rule is not None]
     return Decoding(rules) if rules else None
 
 
-def read_rule(text: str, replaces: bool) -> Rule:
+def read_rule(text: str, replaces: bool, warnings: list[str]) -> Rule | None:
     words = split_words(text)
     name = "decode_field_as" if replaces else "decode_field"
     if len(words) not in (2, 3):
@@ -171,9 +173,12 @@ def read_rule(text: str, replaces: bool) -> Rule:
         (words[2].lower() if len(words) == 3 else ""),
     )
     if decoder not in DECODERS:
-        raise ConfigError(
-            f"{name}: there is no decoder '{words[0]}'.", f"There are: {', '.join(DECODERS)}."
+        # Compat: it goes on without (conformance: parsers/decode_field_unknown).
+        warnings.append(
+            f"{name}: there is no decoder '{words[0]}': '{field}' stays as it is."
+            f" There are: {', '.join(DECODERS)}."
         )
+        return None
     if action not in ACTIONS:
         raise ConfigError(f"{name}: '{words[2]}' is no action.", "Give try_next or do_next.")
     return Rule(field, DECODERS[decoder], replaces, action)

@@ -95,6 +95,8 @@ def make_parser(section: Section, problems: Problems) -> Parser[Any] | None:
     except ConfigError as error:
         problems.add(error.what, mend=error.mend, place=section.place, where=where)
         return None
+    for warning in getattr(made, "warnings", ()):
+        problems.add(warning, place=section.place, where=where, severity="warning")
     return made
 
 
@@ -111,8 +113,8 @@ def time_format(options: ParsingOptions) -> TimeFormat | None:
     """The form of the event's time, or None if the options give none."""
     from tailrace.model.time import TimeFormat, TimeFormatError
 
-    if options.time_offset and options.time_system_timezone:
-        raise ConfigError("time_offset and time_system_timezone exclude each other.", "Keep one.")
+    # Compat: time_system_timezone wins over time_offset (conformance: parsers/time_system_timezone).
+    offset = "" if options.time_system_timezone else options.time_offset
     if options.time_offset and options.time_zone:
         raise ConfigError("time_offset and time_zone exclude each other.", "Keep one.")
     if not options.time_format:
@@ -120,7 +122,7 @@ def time_format(options: ParsingOptions) -> TimeFormat | None:
     try:
         return TimeFormat(
             options.time_format,
-            offset=options.time_offset or None,
+            offset=offset or None,
             zone=options.time_zone or None,
             system_timezone=options.time_system_timezone,
             strict=options.time_strict,
@@ -180,7 +182,7 @@ def times_of_all(
 
 NUMBER = re.compile(r"\s*([+-]?)0*([0-9]{0,20})")
 FRACTION = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
-HEX = re.compile(r"\s*(?:0[xX])?([0-9a-fA-F]+)")
+HEX = re.compile(r"\s*([+-]?)(?:0[xX])?0*([0-9a-fA-F]+)")
 Convert = Callable[[str], Any]
 
 
@@ -214,8 +216,12 @@ def leading_float(text: str) -> float:
 
 
 def to_hex(text: str) -> int:
+    """The hexadecimal number that the text begins with, within 64 bit; a negative one counts back from 2^64."""
     found = HEX.match(text)
-    return min(int(found.group(1), 16), (1 << 64) - 1) if found else 0
+    if found is None:
+        return 0
+    number = min(int(found.group(2)[:20], 16), (1 << 64) - 1)
+    return -number % (1 << 64) if found.group(1) == "-" else number
 
 
 def to_bool(text: str) -> Any:
@@ -236,16 +242,23 @@ CONVERSIONS: dict[str, Convert] = {
 }
 
 
-def conversions(types: str) -> dict[str, Convert]:
-    """Conversions by field of `a:integer b:float`; a comma may stand between."""
+def conversions(types: str, warnings: list[str]) -> dict[str, Convert]:
+    """Conversions by field of `a:integer b:float`; a comma may stand between. Unknown types are warned of: text stays."""
     found: dict[str, Convert] = {}
     for word in split_words(types.replace(",", " ")):
         key, colon, kind = word.rpartition(":")
-        if not colon or kind.lower() not in CONVERSIONS:
+        if not colon:
             raise ConfigError(
                 f"types: '{word}' will not do.",
                 "Write field:type, with integer, float, hex, bool or string.",
             )
+        if kind.lower() not in CONVERSIONS:
+            # Compat: the field stays text (conformance: parsers/types_cast).
+            warnings.append(
+                f"types: '{kind}' is no type: '{key}' stays text."
+                " There are: integer, float, hex, bool and string."
+            )
+            continue
         found[key] = CONVERSIONS[kind.lower()]
     return found
 
@@ -261,12 +274,14 @@ class FieldParser(Parser[ParsingO]):
 
     def __init__(self, options: ParsingO) -> None:
         super().__init__(options)
+        self.warnings: list[str] = []
+        """What is odd about the definition, told at the start."""
         form = time_format(options)
         self.parse_time = form.parse if form is not None else None
         self.parse_times = form.parse_many if form is not None else None
-        self.convert = conversions(options.types)
+        self.convert = conversions(options.types, self.warnings)
         self.decoding: Decoding | None = make_decoding(
-            options.decode_field, options.decode_field_as
+            options.decode_field, options.decode_field_as, self.warnings
         )
         self.time_key = options.time_key or "time"
 

@@ -287,6 +287,8 @@ class Encoder:
 
     def escape(self, text: bytes) -> bytes:
         """JSON text with DEL as an escape and, unless that is off, all that is beyond ASCII too."""
+        if SMALL in text:
+            text = with_two_digits(text)
         return escaped(text) if self.escape_unicode else text.replace(DELETE, b"\\u007f")
 
     def dated_text(self, bodies: Sequence[Body], key: str, dates: Sequence[Any]) -> bytes:
@@ -386,6 +388,24 @@ class Encoder:
             head + encode_time(time) + b"," + line[1:]
             for line, time in zip(lines, times, strict=True)
         ]
+
+
+SMALL = b"e-"
+NUMBER_OR_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*"|(\de-)(\d)(?=[,\]}])')
+
+
+def with_two_digits(text: bytes) -> bytes:
+    """JSON text with small exponents as Fluent Bit prints them: 1e-07, not 1e-7."""
+    at = text.find(SMALL)
+    while at >= 0:
+        if text[at + 3 : at + 4] in (b",", b"}", b"]") and text[at + 2 : at + 3].isdigit():
+            return NUMBER_OR_TEXT.sub(_two_digits, text)
+        at = text.find(SMALL, at + 2)
+    return text
+
+
+def _two_digits(found: re.Match[bytes]) -> bytes:
+    return found[1] + b"0" + found[2] if found[1] else found[0]
 
 
 def encode_odd(body: Any) -> bytes:

@@ -14,6 +14,12 @@ def event_text(time_ns: int, metadata: dict[str, Any], body: dict[str, Any]) -> 
     return f"[[{seconds}.{nanoseconds:09d}, {value_text(metadata)}], {value_text(body)}]"
 
 
+def flat_text(time_ns: int, metadata: dict[str, Any], body: dict[str, Any]) -> str:
+    """One event as the filter stdout prints it: `[time, {metadata}, {body}]`."""
+    seconds, nanoseconds = divmod(time_ns, SECOND)
+    return f"[{seconds}.{nanoseconds:09d}, {value_text(metadata)}, {value_text(body)}]"
+
+
 def value_text(value: Any, depth: int = 0) -> str:
     """A value: texts stand in quotes as they are, floats with six digits, null is nil, as is what lies too deep."""
     if depth > MOST_DEPTH:

@@ -11,7 +11,7 @@ escapes = st.text(st.sampled_from("\\uUxX08dDeEcCfFn'\"{}:,1"), max_size=16)
 
 
 def decode(body, *, field=(), field_as=()):
-    made = make_decoding(list(field), list(field_as))
+    made = make_decoding(list(field), list(field_as), [])
     made.apply([body])
     return body
 
@@ -21,7 +21,7 @@ def decoded_as(name, text):
 
 
 def test_no_rules_make_no_decoding():
-    assert make_decoding([], []) is None
+    assert make_decoding([], [], []) is None
 
 
 def test_decode_field_adds_the_keys_beside_the_text():
@@ -49,7 +49,7 @@ def test_what_is_no_text_stays(value):
 
 def test_bodies_without_the_field_and_lines_that_did_not_parse_are_passed_over():
     bodies = [None, {"n": 1}, {"log": '{"a":1}'}]
-    make_decoding([], ["json log"]).apply(bodies)
+    make_decoding([], ["json log"], []).apply(bodies)
     assert bodies == [None, {"n": 1}, {"log": {"a": 1}}]
 
 
@@ -57,7 +57,7 @@ def test_bodies_without_the_field_and_lines_that_did_not_parse_are_passed_over()
     ("name", "text", "value"),
     [
         ("escaped", r"a\nb\t\"\\", 'a\nb\t"\\'),
-        ("escaped", r"\u00e9\q", r"\u00e9\q"),
+        ("escaped", r"\u00e9\q", "u00e9q"),
         ("escaped_utf8", r"\u00e9 \xe9 \351 \U0001f600 \n", "é é é 😀 \n"),
         ("escaped_utf8", r"\ud83d\ude00", "😀"),
         ("escaped_utf8", r"\ud83d.", "\ufffd."),
@@ -67,6 +67,7 @@ def test_bodies_without_the_field_and_lines_that_did_not_parse_are_passed_over()
         ("escaped_utf8", r"\U0000d800", "\ufffd"),
         ("mysql_quoted", r"'it\'s\0\Z'", "it's\0\x1a"),
         ("mysql_quoted", r'"a\nb"', "a\nb"),
+        ("mysql_quoted", r"'\%\b\_'", r"\%\b\_"),
         ("mysql_quoted", "plain", "plain"),
         ("mysql_quoted", "'", "'"),
     ],
@@ -95,7 +96,6 @@ def test_without_an_action_no_other_rule_is_used():
     [
         ("json", "'json' will not do"),
         ("json a b c", "will not do"),
-        ("yaml log", "no decoder 'yaml'"),
         ("json log next", "'next' is no action"),
     ],
 )
@@ -114,3 +114,13 @@ def test_any_text_is_decoded_into_text_that_can_be_written_or_stays(name, text):
         str(body).encode("utf-8", "surrogateescape")
         if type(body["log"]) is str:
             body["log"].encode("utf-8", "surrogateescape")
+
+
+def test_a_decoder_that_is_none_is_warned_of_and_left_out():
+    warnings = []
+    made = make_decoding(["yaml log"], ["json log"], warnings)
+    bodies = [{"log": '{"a":1}'}]
+    made.apply(bodies)
+    assert bodies == [{"log": {"a": 1}}]
+    assert len(warnings) == 1
+    assert "no decoder 'yaml'" in warnings[0]

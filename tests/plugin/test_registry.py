@@ -109,7 +109,7 @@ def test_the_options_class_is_the_one_in_the_bases():
 
     assert options_class(Widget) is WidgetOptions
     assert options_class(Special) is WidgetOptions
-    assert options_class(find("output", "null")).__name__ == "OutputOptions"
+    assert options_class(find("output", "null")).__name__ == "NullOptions"
 
 
 def test_a_class_that_names_no_options_is_a_mistake():

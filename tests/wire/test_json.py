@@ -219,3 +219,18 @@ def test_a_block_is_printed_as_its_lines(texts, escape):
 
 def test_a_block_that_is_no_utf_8_is_not_printed_in_one_go():
     assert json.ENCODER.block("log", b"a\n\xff", b"{", b"\n") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1e-7, b"1e-07"),
+        (-2.5e-9, b"-2.5e-09"),
+        (1e-10, b"1e-10"),
+        ("e-7,1e-7}", b'"e-7,1e-7}"'),
+        ([1e-7, "1e-7", 'q"1e-7,', 3e-8], b'[1e-07,"1e-7","q\\"1e-7,",3e-08]'),
+    ],
+)
+def test_small_exponents_have_two_digits(value, text):
+    assert json.Encoder().one({"a": value}) == b'{"a":' + text + b"}"
+    assert json.Encoder().dated_text([{"a": value}], "d", [0]) == b'{"d":0,"a":' + text + b"}"
