@@ -1,7 +1,7 @@
 """The HTTP API's answers: pure functions of a `View`, no socket.
 
 Paths and forms are Fluent Bit's (its documentation, "Monitoring"), so that dashboards and probes go on working. What it does not
-have: `/api/v2/accounting`, `/api/v2/pipeline`, and a page for browsers at `/`.
+have: `/api/v2/metrics/tailrace`, `/api/v2/accounting`, `/api/v2/pipeline`, and a page for browsers at `/`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tailrace.plugin.base import Kind
 from tailrace.wire import metrics_text, prometheus
 
 JSON = "application/json"
+OWN = "tailrace_"
 ONLY_WITH_STORAGE_METRICS = ("fluentbit_storage_", "fluentbit_input_storage_")
 
 
@@ -167,16 +168,18 @@ def prometheus_v1(view: View) -> Answer:
 
 
 def shown(view: View) -> MetricSet:
-    """The metrics without those of the storage, unless `storage.metrics` is on."""
-    if view.service.storage_metrics:
-        return view.metrics
+    """Fluent Bit's metrics, without those of the storage unless `storage.metrics` is on."""
+    hidden = (OWN,) if view.service.storage_metrics else (OWN, *ONLY_WITH_STORAGE_METRICS)
     return MetricSet(
-        [
-            metric
-            for metric in view.metrics.metrics
-            if not metric.full_name.startswith(ONLY_WITH_STORAGE_METRICS)
-        ]
+        [metric for metric in view.metrics.metrics if not metric.full_name.startswith(hidden)]
     )
+
+
+def own_metrics(view: View) -> Answer:
+    """What Fluent Bit does not have, for Prometheus: queues, lag, books, reasons, time per instance."""
+    own = [metric for metric in view.metrics.metrics if metric.full_name.startswith(OWN)]
+    text = prometheus.encode(MetricSet(own))
+    return Answer(200, text.encode("utf-8", "replace"), prometheus.CONTENT_TYPE)
 
 
 def metrics_v2(view: View) -> Answer:
@@ -335,6 +338,7 @@ ENDPOINTS: dict[str, Callable[[View], Answer]] = {
     "/api/v1/storage": storage,
     "/api/v2/metrics": metrics_v2,
     "/api/v2/metrics/prometheus": prometheus_v2,
+    "/api/v2/metrics/tailrace": own_metrics,
     "/api/v2/accounting": accounting,
     "/api/v2/pipeline": pipeline,
 }

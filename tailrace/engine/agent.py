@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from tailrace import __version__
 from tailrace.config.errors import FAILED_START, ConfigError, InvalidConfiguration, Problems
 from tailrace.config.source import Configuration
-from tailrace.engine.build import Builder, Plan, read_service
+from tailrace.engine.build import Builder, Instance, Plan, read_service
 from tailrace.engine.metrics import MetricRegistry
 from tailrace.engine.pipeline import Pipeline, storage_type
 from tailrace.engine.service import ServiceOptions
@@ -151,7 +151,11 @@ class Agent:
         await pipeline.start()
         self.pipeline, self.service = pipeline, service
         self.config_dir = plan.services.config_dir
-        await self._tell_companions(service)
+        try:
+            await self._tell_companions(service)
+        except InvalidConfiguration:
+            await pipeline.close()
+            raise
         for instance in plan.instances():
             instance.context.log.debug("started")
         self._log.info(
@@ -166,8 +170,6 @@ class Agent:
             except ConfigError as error:
                 problems.add(error.what, mend=error.mend, where="service", exit_code=FAILED_START)
         if problems.errors:
-            assert self.pipeline is not None
-            await self.pipeline.close()
             raise InvalidConfiguration(problems)
 
     def _open_storage(self, service: ServiceOptions, plan: Plan) -> Storage | None:
@@ -246,15 +248,93 @@ class Agent:
             report(checked.problems, self._log)
             self._log.error("[reload] the configuration can't be used; the old pipeline goes on")
             return ReloadResult(-3, in_words(checked.problems))
-        self._log.info("[reload] stopping the old pipeline")
-        grace = None if old_service.hot_reload_ensure_thread_safety else float(old_service.grace)
-        left = await old.stop(grace)
-        if left:
-            self._log.warn(f"[reload] {left} events of the old pipeline were not delivered")
-        result = await self._start_or_return(checked, old)
+        from tailrace.engine.reload import needs_restart
+
+        if needs_restart(old_service, checked.service):
+            result = await self._restart(checked, old, old_service)
+        else:
+            result = await self._renew(checked, old)
         if result.status == 0:
             self.reloads += 1
         return result
+
+    async def _renew(self, checked: Checked, old: Pipeline) -> ReloadResult:
+        """Swap what has changed, while the rest goes on; if that can't be started, everything is as it was."""
+        assert checked.plan is not None
+        service = checked.service
+        assert service is not None
+        from tailrace.engine.reload import Renewal, merged
+
+        plan = merged(old.plan, checked.plan)
+        streams_changed = not same_streams(old.plan, plan)
+        plan.services.agent_metrics = lambda: collected(self)
+        try:
+            check_storage_is_there(plan, service)
+            await Renewal(
+                old,
+                plan,
+                self._remaker(old.plan),
+                reload_grace(service),
+                float(max(0, service.grace)),
+            ).run()
+        except InvalidConfiguration as error:
+            report(error.problems, self._log)
+            self._log.error("[reload] it can't be started; everything is as it was")
+            return ReloadResult(-3, in_words(error.problems))
+        if streams_changed:
+            for call in old.on_close:
+                call()
+            old.on_close.clear()
+            old.taps.clear()
+            add_streams(old, plan, self._log)
+        self._take_up_service(service)
+        try:
+            await self._tell_companions(service)
+        except InvalidConfiguration as error:
+            report(error.problems, self._log)
+            return ReloadResult(-3, in_words(error.problems))
+        self._log.info("[reload] the new configuration is at work")
+        return ReloadResult()
+
+    def _remaker(self, plan: Plan) -> Callable[[Instance], Instance | None]:
+        """Makes instances of a plan anew."""
+        made: list[Instance] = []
+
+        def remake(instance: Instance) -> Instance | None:
+            if not made:
+                again = check(
+                    lambda: (plan.configuration, Problems()), self._log, self.metrics, self.stop
+                )
+                made.extend(again.plan.instances() if again.plan is not None else [])
+            own = (each for each in made if each.kind == instance.kind)
+            return next((each for each in own if each.name == instance.name), None)
+
+        return remake
+
+    def _take_up_service(self, service: ServiceOptions) -> None:
+        self.service = service
+        self.sink.level = service.log_level
+        if service.log_file != self.sink.path:
+            try:
+                self.sink.move(service.log_file)
+            except OSError as error:
+                self._log.error(
+                    f"[reload] log_file '{service.log_file}' can't be written: {error.strerror}"
+                )
+
+    async def _restart(
+        self, checked: Checked, old: Pipeline, old_service: ServiceOptions
+    ) -> ReloadResult:
+        """The service section has changed in a way that takes a new pipeline: end the old one first."""
+        self._log.info("[reload] the service section has changed: stopping the old pipeline")
+        left = await old.stop(reload_grace(old_service))
+        assert checked.service is not None
+        if self._storage is not None and checked.service.storage_path != old_service.storage_path:
+            self._storage.close()
+            self._storage = None
+        if left:
+            self._log.warn(f"[reload] {left} events of the old pipeline were not delivered")
+        return await self._start_or_return(checked, old)
 
     async def _start_or_return(self, checked: Checked, old: Pipeline) -> ReloadResult:
         """Start the new pipeline; if it can't be started, start the old configuration anew."""
@@ -293,6 +373,29 @@ class Agent:
                 )
         if not left:
             self._log.info("[engine] everything is delivered, the end")
+
+
+def reload_grace(service: ServiceOptions) -> float | None:
+    """How long undelivered data may hold up a reload; None: as long as it takes."""
+    if service.hot_reload_timeout > 0:
+        return service.hot_reload_timeout
+    return None if service.hot_reload_ensure_thread_safety else float(service.grace)
+
+
+def check_storage_is_there(plan: Plan, service: ServiceOptions) -> None:
+    problems = Problems()
+    if not service.storage_path:
+        check_storage_is_not_needed(plan, service, problems)
+    if problems.errors:
+        raise InvalidConfiguration(problems)
+
+
+def same_streams(old: Plan, new: Plan) -> bool:
+    """Whether the tasks of the stream processor are the same."""
+    from tailrace.config.fingerprint import outline
+
+    before, after = old.configuration.stream_tasks, new.configuration.stream_tasks
+    return [outline(each) for each in before] == [outline(each) for each in after]
 
 
 def check_storage_is_not_needed(plan: Plan, service: ServiceOptions, problems: Problems) -> None:

@@ -15,6 +15,7 @@ from tailrace.config.errors import (
     Problems,
     did_you_mean,
 )
+from tailrace.config.fingerprint import fingerprint
 from tailrace.config.source import Configuration, Entry, Section
 from tailrace.engine.context import EngineContext
 from tailrace.engine.metrics import MetricRegistry
@@ -42,6 +43,8 @@ class Instance:
     """As a processor: the events it is applied to."""
     unique: str = ""
     """Plugin and number (`tail.0`), whatever the alias."""
+    fingerprint: Any = None
+    """What its section says, for comparing it with that of another configuration."""
 
     @property
     def options(self) -> Any:
@@ -173,6 +176,7 @@ class Builder:
         instance = self._instantiate(kind, cls, name, options, context, section, where)
         if instance is not None:
             instance.unique = unique
+            instance.fingerprint = fingerprint(section, self.services.config_dir)
             instance.processors = self._processors(section, name)
         return instance
 

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tailrace.config.errors import ConfigError, InvalidConfiguration, Problems
 from tailrace.engine.books import Books, FilterBook, InputBook, OutputBook
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 MOST_HOPS = 16
 """How often filters may put an event into the pipeline anew before they are passed over."""
 RECHECK_SECONDS = 0.5
+RETIRE_SECONDS = 0.05
 DEFAULT_RETRY_LIMIT = 1
 LINE_PADDING = 8
 """Bytes by which Fluent Bit writes an event of a raw line longer than need be."""
@@ -232,6 +233,32 @@ class OutputPort:
         self.name = instance.name
         self.handles = instance.plugin.handles
         self.queue = queue
+        self.task: asyncio.Task[None] | None = None
+        """Empties the queue."""
+
+
+@dataclass(slots=True)
+class Tables:
+    """Where chunks go under one plan."""
+
+    plan: Plan
+    inputs: list[InputPort] = field(default_factory=list)
+    outputs: list[OutputPort] = field(default_factory=list)
+    steps: list[FilterStep] = field(default_factory=list)
+    filters_by_tag: TagTable = field(default_factory=lambda: TagTable([]))
+    outputs_by_tag: TagTable = field(default_factory=lambda: TagTable([]))
+    input_steps: dict[str, tuple[FilterStep, ...]] = field(default_factory=dict)
+    """The processors of each input, by its name."""
+    routes: dict[str, list[ConditionalRoute]] = field(default_factory=dict)
+    """Conditional ones, by the name of the input."""
+
+    def port_of(self, instance: Instance) -> Any:
+        """The port of an instance that runs already."""
+        ports: list[Any] = [*self.inputs, *self.outputs]
+        return next((port for port in ports if port.instance is instance), None)
+
+    def step_of(self, instance: Instance) -> FilterStep | None:
+        return next((step for step in self.steps if step.instance is instance), None)
 
 
 class Pipeline:
@@ -239,6 +266,7 @@ class Pipeline:
 
     def __init__(self, plan: Plan, log: Log, storage: Storage | None = None) -> None:
         self.plan = plan
+        self._tables = Tables(plan)
         self.storage = storage
         self.log = log
         self.books = Books()
@@ -259,12 +287,10 @@ class Pipeline:
         self._input_tasks: dict[asyncio.Task[None], InputPort] = {}
         self._queue_tasks: list[asyncio.Task[None]] = []
         self._started: list[Instance] = []
-        problems = Problems()
-        self._make_ports(problems)
-        if problems.errors:
-            raise InvalidConfiguration(problems)
-        for problem in problems:
-            log.warn(str(problem))
+        self._retiring: list[OutputPort] = []
+        """Outputs that a reload has taken out and that still have something to deliver."""
+        self._retirements: set[asyncio.Task[None]] = set()
+        self.use(self.make_tables(plan))
 
     # Making
 
@@ -292,38 +318,69 @@ class Pipeline:
             on_room=self._on_room,
         )
 
-    def _make_ports(self, problems: Problems) -> None:
-        plan = self.plan
-        self.outputs = [self._output_port(instance, problems) for instance in plan.outputs]
-        self._outputs_by_name = {port.name: port for port in self.outputs}
+    def make_tables(self, plan: Plan) -> Tables:
+        """What a plan needs to run here; instances that run already keep their ports. `InvalidConfiguration` if it can't be."""
+        problems = Problems()
+        known = self._tables
+        outputs = [
+            known.port_of(instance) or self._output_port(instance, problems)
+            for instance in plan.outputs
+        ]
+        inputs = [known.port_of(instance) or self._input_port(instance) for instance in plan.inputs]
+        steps = [
+            (instance, known.step_of(instance) or self._filter_step(instance))
+            for instance in plan.filters
+        ]
         wrong = check_secondaries({each.name: each.options.secondary for each in plan.outputs})
         if wrong:
             problems.add(f"secondary: {wrong}.", mend="Name the alias of another output.")
-        self.inputs = [self._input_port(instance, problems) for instance in plan.inputs]
-        steps = [(instance, self._filter_step(instance)) for instance in plan.filters]
         lonely = len(plan.outputs) == 1 and len(plan.inputs) <= 1
-        self._filters_by_tag = TagTable(
+        tables = Tables(plan, inputs, outputs, [step for _, step in steps])
+        tables.filters_by_tag = TagTable(
             [
                 (rule, step)
                 for instance, step in steps
                 if (rule := match_rule(instance, False, problems))
             ]
         )
-        self._outputs_by_tag = TagTable(
+        tables.outputs_by_tag = TagTable(
             [
                 (rule, port)
-                for port in self.outputs
+                for port in outputs
                 if (rule := match_rule(port.instance, lonely, problems))
             ]
         )
-        self._steps = [step for _, step in steps]
-        self._input_steps = {
-            port.name: tuple(self._filter_step(each) for each in port.instance.processors)
-            for port in self.inputs
-        }
-        for steps_of_input in self._input_steps.values():
-            for number, step in enumerate(steps_of_input, 1):
-                self._let_processor_emit(step, steps_of_input[number:])
+        names = {port.name for port in outputs}
+        for port in inputs:
+            options, section = port.instance.options, port.instance.section
+            if options.routes is not None:
+                tables.routes[port.name] = read_routes(options.routes, section, names, problems)
+            before = known.input_steps.get(port.name, ())
+            if [step.instance for step in before] != port.instance.processors or not before:
+                before = tuple(self._filter_step(each) for each in port.instance.processors)
+                for number, step in enumerate(before, 1):
+                    self._let_processor_emit(step, before[number:])
+            tables.input_steps[port.name] = before
+        if problems.errors:
+            raise InvalidConfiguration(problems)
+        for problem in problems:
+            self.log.warn(str(problem))
+        return tables
+
+    def use(self, tables: Tables) -> None:
+        """From now on chunks go by these tables."""
+        self._tables = tables
+        self.plan = tables.plan
+        self.inputs, self.outputs, self.steps = tables.inputs, tables.outputs, tables.steps
+        self._filters_by_tag, self._outputs_by_tag = tables.filters_by_tag, tables.outputs_by_tag
+        self._outputs_by_name = {port.name: port for port in tables.outputs}
+        self._input_steps = tables.input_steps
+        for port in tables.inputs:
+            port.source.routes = tables.routes.get(port.name, [])
+        for output in tables.outputs:
+            output.queue.settings = self._queue_settings(
+                output.instance, tables.plan.services.options
+            )
 
     def _let_processor_emit(self, step: FilterStep, following: tuple[FilterStep, ...]) -> None:
         """What a processor of an input emits anew goes through those behind it, then through the filters."""
@@ -338,12 +395,8 @@ class Pipeline:
         if following:
             step.instance.context.on_emit = pass_on
 
-    def _input_port(self, instance: Instance, problems: Problems) -> InputPort:
+    def _input_port(self, instance: Instance) -> InputPort:
         port = InputPort(instance, self, self.books.inputs.setdefault(instance.name, InputBook()))
-        if instance.options.routes is not None:
-            port.source.routes = read_routes(
-                instance.options.routes, instance.section, set(self._outputs_by_name), problems
-            )
         self._let_emit(instance, port)
         return port
 
@@ -362,18 +415,8 @@ class Pipeline:
         instance.context.on_drop = lambda count, reason: add_to(port.book.dropped, reason, count)
 
     def _output_port(self, instance: Instance, problems: Problems) -> OutputPort:
-        options, service = instance.options, self.plan.services.options
-        settings = QueueSettings(
-            flush_interval=service.flush,
-            retry_base=service.scheduler_base,
-            retry_cap=service.scheduler_cap,
-            retry_limit=DEFAULT_RETRY_LIMIT if options.retry_limit == -1 else options.retry_limit,
-            workers=max(1, options.workers),
-            disk_limit=options.storage_total_limit_size,
-            soft_limit=min(SOFT_LIMIT_BYTES, options.queue_limit or SOFT_LIMIT_BYTES),
-            hard_limit=options.queue_limit or HARD_LIMIT_BYTES,
-            when_full=options.queue_full,
-        )
+        settings = self._queue_settings(instance, self.plan.services.options)
+        options = instance.options
         book = self.books.outputs.setdefault(instance.name, OutputBook())
         steps = [self._output_step(each) for each in instance.processors]
         prepare = (lambda chunk: apply_steps(chunk.copy(deep=True), steps)) if steps else None
@@ -398,6 +441,20 @@ class Pipeline:
     def _secondary(self, instance: Instance) -> Callable[[], OutputQueue] | None:
         name = instance.options.secondary
         return (lambda: self._outputs_by_name[name].queue) if name else None
+
+    def _queue_settings(self, instance: Instance, service: ServiceOptions) -> QueueSettings:
+        options = instance.options
+        return QueueSettings(
+            flush_interval=service.flush,
+            retry_base=service.scheduler_base,
+            retry_cap=service.scheduler_cap,
+            retry_limit=DEFAULT_RETRY_LIMIT if options.retry_limit == -1 else options.retry_limit,
+            workers=max(1, options.workers),
+            disk_limit=options.storage_total_limit_size,
+            soft_limit=min(SOFT_LIMIT_BYTES, options.queue_limit or SOFT_LIMIT_BYTES),
+            hard_limit=options.queue_limit or HARD_LIMIT_BYTES,
+            when_full=options.queue_full,
+        )
 
     def _spill_for(self, instance: Instance, problems: Problems) -> Spill | None:
         disk, overflow = self._persistence, Source(f"overflow_of_{instance.name}")
@@ -640,20 +697,31 @@ class Pipeline:
         plan.services.running = True
         order = [*plan.outputs, *plan.filters, *plan.customs]
         processors = [each for owner in (*plan.inputs, *plan.outputs) for each in owner.processors]
-        for instance in (*processors, *order, *plan.inputs):
-            await self._start_one(instance)
+        try:
+            for instance in (*processors, *order, *plan.inputs):
+                await self.start_one(instance)
+        except InvalidConfiguration:
+            await self.close()
+            raise
         for instance in self._started:
             instance.context.begin()
         for port in self.outputs:
-            self._queue_tasks.append(self._loop.create_task(port.queue.run(), name=port.name))
+            self.run_queue(port)
         if self._persistence is not None:
             feeding = self._feed_backlog(self._persistence)
             self._queue_tasks.append(self._loop.create_task(feeding, name="backlog"))
         for input_port in self.inputs:
-            task = self._loop.create_task(self._run_input(input_port), name=input_port.name)
-            self._input_tasks[task] = input_port
+            self.begin_input(input_port)
 
-    async def _start_one(self, instance: Instance) -> None:
+    def run_queue(self, port: OutputPort) -> None:
+        port.task = self._loop.create_task(port.queue.run(), name=port.name)
+        self._queue_tasks.append(port.task)
+
+    def begin_input(self, port: InputPort) -> None:
+        task = self._loop.create_task(self._run_input(port), name=port.name)
+        self._input_tasks[task] = port
+
+    async def start_one(self, instance: Instance) -> None:
         self._started.append(instance)
         try:
             await instance.plugin.start()
@@ -669,7 +737,6 @@ class Pipeline:
                 where=f"{instance.kind} {instance.context.plugin} ({instance.name})",
                 exit_code=255,
             )
-            await self.close()
             raise InvalidConfiguration(problems) from error
 
     async def _run_input(self, port: InputPort) -> None:
@@ -687,12 +754,75 @@ class Pipeline:
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, 60.0)
 
+    # Reload
+
+    async def end_input(self, port: InputPort, grace: float) -> None:
+        """Let one input end. What it has emitted is delivered first, within `grace` seconds, so that its successor begins behind it."""
+        tasks = [task for task, each in self._input_tasks.items() if each is port]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for task in tasks:
+            self._input_tasks.pop(task, None)
+        end = self._loop.time() + grace
+        while port.book.held_chunks and self._loop.time() < end:
+            for output in self.outputs:
+                output.queue.hurry(port.name)
+            await self.wait_for_room()
+        if port.book.held_chunks:
+            port.instance.context.log.warn(
+                f"{port.book.held_chunks} chunks are not delivered yet; what replays may send them again"
+            )
+        await self.end_instance(port.instance)
+
+    async def end_instance(self, instance: Instance) -> None:
+        """Stop an instance with its processors."""
+        for each in (instance, *instance.processors):
+            if each in self._started:
+                self._started.remove(each)
+                await self.stop_one(each)
+
+    def retire(self, port: OutputPort, successor: OutputPort | None, grace: float | None) -> None:
+        """An output is taken out: its successor of the same name gets what waits, else it delivers what it has, in the background.
+
+        `grace`: seconds that it may take for that; None: as long as it takes.
+        """
+        self._retiring.append(port)
+        if successor is not None:
+            successor.queue.take_over(port.queue.release_waiting())
+        else:
+            port.queue.drain()
+        task = self._loop.create_task(self._retire(port, successor, grace), name=port.name)
+        self._retirements.add(task)
+        task.add_done_callback(self._retirements.discard)
+
+    async def _retire(
+        self, port: OutputPort, successor: OutputPort | None, grace: float | None
+    ) -> None:
+        end = None if grace is None else self._loop.time() + grace
+        queue = port.queue
+        while not queue.is_empty and not (successor is not None and not queue.is_flushing):
+            if end is not None and self._loop.time() >= end:
+                break
+            await asyncio.sleep(RETIRE_SECONDS)
+        if port.task is not None:
+            port.task.cancel()
+            await asyncio.gather(port.task, return_exceptions=True)
+            self._queue_tasks.remove(port.task)
+        if successor is not None:
+            successor.queue.take_over(queue.release_waiting())
+        elif not queue.is_empty:
+            count = queue.give_up("output removed by a reload")
+            port.instance.context.log.error(f"{count} events were not delivered in time")
+        self._retiring.remove(port)
+        await self.end_instance(port.instance)
+
     async def stop(self, grace: float | None) -> int:
         """Stop reading, flush within `grace` seconds (None: as long as it takes); events that are left."""
         await self._stop_inputs()
-        for step in self._steps:
-            self._drain_filter(step)
-        for port in self.outputs:
+        for step in self.steps:
+            self.drain_filter(step)
+        for port in (*self.outputs, *self._retiring):
             port.queue.drain()
         await self._wait_until_empty(grace)
         await self._stop_queues()
@@ -700,7 +830,7 @@ class Pipeline:
             self.log.info(
                 f"[storage] {kept} events that memory held are kept in {self._persistence.storage.path} for the next start"
             )
-        left = sum(port.queue.left() for port in self.outputs)
+        left = sum(book.in_flight for book in self.books.outputs.values())
         await self.close()
         return left
 
@@ -711,7 +841,7 @@ class Pipeline:
         await asyncio.gather(*tasks, return_exceptions=True)
         self._input_tasks.clear()
 
-    def _drain_filter(self, step: FilterStep) -> None:
+    def drain_filter(self, step: FilterStep) -> None:
         drain = getattr(step.instance.plugin, "drain", None)
         if drain is None:
             return
@@ -720,7 +850,7 @@ class Pipeline:
 
     async def _wait_until_empty(self, grace: float | None) -> None:
         end = None if grace is None else self._loop.time() + grace
-        while not all(port.queue.is_empty for port in self.outputs):
+        while not all(port.queue.is_empty for port in (*self.outputs, *self._retiring)):
             if end is not None and self._loop.time() >= end:
                 return
             if self._room is None or self._room.done():
@@ -736,16 +866,19 @@ class Pipeline:
     async def close(self) -> None:
         """End all tasks, then stop every instance that was started. Safe twice."""
         await self._stop_inputs()
+        for task in list(self._retirements):
+            task.cancel()
+        await asyncio.gather(*self._retirements, return_exceptions=True)
         for call in self.on_close:
             call()
         self.on_close.clear()
         await self._stop_queues()
         for instance in reversed(self._started):
-            await self._stop_one(instance)
+            await self.stop_one(instance)
         self._started.clear()
         self.plan.services.running = False
 
-    async def _stop_one(self, instance: Instance) -> None:
+    async def stop_one(self, instance: Instance) -> None:
         await instance.context.close()
         try:
             await instance.plugin.stop()

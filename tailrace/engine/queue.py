@@ -151,21 +151,74 @@ class OutputQueue:
         self.book.in_flight += item.count
         self.nbytes += item.nbytes
         self.disk_bytes += item.disk_bytes
-        if not self._make_room(item):
-            return
-        key = (chunk.tag, chunk.kind, source)
+        if self._make_room(item):
+            self._line_up((chunk.tag, chunk.kind, source), item)
+
+    def _line_up(self, key: Key, item: Item) -> None:
         lane = self._lanes.get(key)
         if lane is None:
             lane = self._lanes[key] = Lane(key)
         lane.items.append(item)
         lane.nbytes += item.size
-        lane.urgent = lane.urgent or receipt.urgent
+        lane.urgent = lane.urgent or item.receipt.urgent
         if lane.state is State.IDLE:
             self._wait_for_flush(lane)
         if lane.state is State.WAITING and self._is_due_early(lane):
             self._make_ready(lane)
         elif lane.state is State.RETRYING:
             self._probe_soon(lane)
+
+    def release_waiting(self) -> list[tuple[Key, Item]]:
+        """Take out everything that is not being sent right now, in order; the books go on counting it as in flight."""
+        released: list[tuple[Key, Item]] = []
+        for lane in list(self._lanes.values()):
+            items: list[Item] = []
+            if lane.state is not State.FLUSHING:
+                if lane.batch is not None:
+                    items += lane.batch.items
+                    lane.batch = None
+                lane.state = State.IDLE
+                del self._lanes[lane.key]
+            items += lane.items
+            lane.items.clear()
+            lane.nbytes = 0
+            released += [(lane.key, item) for item in items]
+        for _, item in released:
+            self.nbytes -= item.nbytes
+            self.disk_bytes -= item.disk_bytes
+        self._ready.clear()
+        self._waiting.clear()
+        self._retries.clear()
+        return sorted(released, key=lambda pair: pair[1].order)
+
+    def take_over(self, released: list[tuple[Key, Item]]) -> None:
+        """Take in what another queue of the same output has released."""
+        for key, item in released:
+            item.order = next(self._sequence)
+            self.nbytes += item.nbytes
+            self.disk_bytes += item.disk_bytes
+            self._line_up(key, item)
+
+    def give_up(self, reason: str) -> int:
+        """Drop everything that is not being sent right now, counted; how many events that were."""
+        released = self.release_waiting()
+        for _, item in released:
+            self.nbytes += item.nbytes
+            self.disk_bytes += item.disk_bytes
+        self._end([item for _, item in released], dropped=reason)
+        return sum(item.count for _, item in released)
+
+    def hurry(self, source: str) -> None:
+        """Flush what waits of one source without waiting for the interval; retries keep their times."""
+        for lane in self._lanes.values():
+            if lane.key[2] == source:
+                lane.urgent = True
+                if lane.state is State.WAITING:
+                    self._make_ready(lane)
+
+    @property
+    def is_flushing(self) -> bool:
+        return self._busy > 0
 
     def _make_room(self, item: Item) -> bool:
         """Apply the policy of a full queue; False if the item itself had to go."""

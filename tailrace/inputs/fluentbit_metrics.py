@@ -1,6 +1,6 @@
 """The agent's own metrics, as metrics: what came in, went out, was dropped, retried and waits, by instance.
 
-The names are those of `/api/v2/metrics`.
+The names are those of `/api/v2/metrics`, and with `extended` of `/api/v2/metrics/tailrace`.
 
 Example:
     Name            fluentbit_metrics
@@ -24,6 +24,9 @@ class FluentbitMetricsOptions(InputOptions):
 
     scrape_on_start: bool = option(False)
     """Look for the first time after 5 s, if the interval is longer than that."""
+
+    extended: bool = option(False)
+    """Give Tailrace's own metrics too (`tailrace_...`): queues, lag, books, reasons, time per instance."""
 
 
 @input_plugin("fluentbit_metrics")
@@ -49,5 +52,9 @@ class FluentbitMetrics(Input[FluentbitMetricsOptions]):
     async def _look(self, emit: Emit) -> None:
         self._scrapes.inc()
         metrics = self.context.agent_metrics()
+        if not self.options.extended:
+            metrics.metrics = [
+                metric for metric in metrics.metrics if not metric.full_name.startswith("tailrace_")
+            ]
         if metrics.metrics:
             await emit(metrics_chunk(self.tag, metrics))

@@ -74,6 +74,18 @@ class LogSink:
             self._file.close()
             self._file = self._open()
 
+    def move(self, path: str) -> None:
+        """Write to another file (empty: standard error) from now on; `OSError` if it can't be opened."""
+        before, self.path = self.path, path
+        try:
+            opened = self._open()
+        except OSError:
+            self.path = before
+            raise
+        if before:
+            self._file.close()
+        self._file = opened
+
     def write(self, level: str, message: str) -> None:
         now = time.time()
         self.counts[level] = self.counts.get(level, 0) + 1
