@@ -64,6 +64,7 @@ class Chunk:
         "nbytes",
         "packed",
         "padding",
+        "parts",
         "passed_by",
         "payload",
         "receipt",
@@ -92,6 +93,8 @@ class Chunk:
         self.nbytes = nbytes or 64 * len(bodies)
         self.key = ""
         self.block: bytes | None = None
+        self.parts: Sequence[Chunk] | None = None
+        """The chunks whose blocks make up its block: each by itself is small enough for the processor's cache."""
         self._lines: Sequence[str] | None = None
         self.packed: bytes | None = None
         self.payload: Any = None
@@ -190,6 +193,7 @@ class Chunk:
     @times.setter
     def times(self, times: list[int]) -> None:
         self._times = times
+        self.parts = None
 
     @property
     def metadata(self) -> list[Metadata] | None:
@@ -212,7 +216,7 @@ class Chunk:
     @bodies.setter
     def bodies(self, bodies: list[Body]) -> None:
         self._bodies = bodies
-        self.block = self._lines = self.packed = self._decode = None
+        self.block = self.parts = self._lines = self.packed = self._decode = None
         self.count = len(bodies)
 
     def _open(self) -> None:
@@ -321,7 +325,9 @@ def merge(chunks: Sequence[Chunk]) -> Chunk:
     blocks = [chunk.block for chunk in chunks if chunk.block is not None and chunk.key == first.key]
     if len(blocks) == len(chunks):
         times = [time for chunk in chunks for time in chunk.times]
-        return Chunk.of_block(first.tag, times, first.key, b"\n".join(blocks))
+        merged = Chunk.of_block(first.tag, times, first.key, b"\n".join(blocks))
+        merged.parts = chunks
+        return merged
     if all(chunk.lines is not None and chunk.key == first.key for chunk in chunks):
         lines = [line for chunk in chunks for line in chunk.lines or ()]
         times = [time for chunk in chunks for time in chunk.times]

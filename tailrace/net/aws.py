@@ -7,7 +7,6 @@ endpoint, the instance's metadata service. With a role these are exchanged for t
 from __future__ import annotations
 
 import asyncio
-import configparser
 import hashlib
 import hmac
 import json
@@ -17,7 +16,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
-from xml.etree import ElementTree
 
 from tailrace.config import ConfigError, Options, option
 from tailrace.net.auth import parse_url
@@ -304,6 +302,8 @@ def from_environment(environ: Mapping[str, str]) -> Credentials | None:
 
 def from_profile(profile: str, environ: Mapping[str, str]) -> Credentials | None:
     """Keys of the shared files; None if the profile holds none."""
+    import configparser
+
     home = Path(environ.get("HOME", "~")).expanduser()
     name = profile or environ.get("AWS_PROFILE") or environ.get("AWS_DEFAULT_PROFILE") or "default"
     reader = configparser.RawConfigParser()
@@ -344,6 +344,8 @@ def from_json(response: Response) -> Credentials:
 
 def from_sts(response: Response) -> Credentials:
     """What STS answers (XML)."""
+    from xml.etree import ElementTree
+
     values: dict[str, str] = {}
     # No document type, so no entities of its own: that is how XML grows without bound.
     if (

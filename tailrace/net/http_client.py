@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from tailrace.net.connection import Connection, Unreachable
@@ -50,6 +49,8 @@ class Response:
         value = self.headers.get("retry-after", "").strip()
         if not value:
             return None
+        from email.utils import parsedate_to_datetime  # 10 ms, and seldom needed
+
         try:
             seconds = (
                 float(value)

@@ -15,7 +15,7 @@ import contextlib
 import socket
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 from tailrace.config import ConfigError
@@ -43,7 +43,7 @@ class Server:
 class Upstream:
     """The connections to one server.
 
-    `proxy`: a tunnel through it is made; without, `HTTP_PROXY` counts unless `net.proxy_env_ignore` is on or it is `direct`.
+    `proxy_tls` makes the context for an `https://` proxy, if there is one. `proxy`: a tunnel through it is made; without, `HTTP_PROXY` counts unless `net.proxy_env_ignore` is on or it is `direct`.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Upstream:
         *,
         tls_debug: int = 1,
         proxy: Proxy | None = None,
-        proxy_tls: ssl.SSLContext | None = None,
+        proxy_tls: Callable[[], ssl.SSLContext] = ssl.create_default_context,
         direct: bool = False,
     ) -> None:
         self.server = server
@@ -64,7 +64,7 @@ class Upstream:
         self.proxy = proxy
         if proxy is None and not (direct or options.net_proxy_env_ignore or server.unix_path):
             self.proxy = proxy_of_environment(server.host)
-        self._proxy_tls = proxy_tls
+        self._proxy_tls = proxy_tls() if self.proxy is not None and self.proxy.tls else None
         self._tls_debug = tls_debug
         self._log = context.log
         self._prefer_ipv4 = options.net_dns_prefer_ipv4 or bool(context.service("dns.prefer_ipv4"))
@@ -190,10 +190,7 @@ class Upstream:
     async def _through(self, proxy: Proxy) -> Connection:
         """A tunnel through the proxy, TLS with the server inside it."""
         sock = await self._socket(proxy.host, proxy.port)
-        to_proxy = None
-        if proxy.tls:
-            to_proxy = self._proxy_tls or ssl.create_default_context()
-        connection = await self._protocol(sock, to_proxy, proxy.host)
+        connection = await self._protocol(sock, self._proxy_tls, proxy.host)
         try:
             await open_tunnel(connection, self.server.host, self.server.port, proxy.authorization)
             if self.tls is not None:

@@ -305,8 +305,10 @@ def make_client(plugin: HTTP) -> HTTPClient:
     tls = client_tls(options.tls, context.config_dir, context.log)
     server = Server(host, port, tls_name=options.tls.tls_vhost)
     proxy = parse_proxy(options.proxy) if options.proxy else None
-    context_to_proxy = proxy_tls(options.tls_proxy, context.config_dir)
-    common: dict[str, Any] = {"tls_debug": options.tls.tls_debug, "proxy_tls": context_to_proxy}
+    common: dict[str, Any] = {
+        "tls_debug": options.tls.tls_debug,
+        "proxy_tls": lambda: proxy_tls(options.tls_proxy, context.config_dir),
+    }
     is_plain = proxy is not None and not proxy.tls and tls is None
     if proxy is not None and is_plain:
         upstream = Upstream(

@@ -59,7 +59,7 @@ class TCP(Output[TCPOptions]):
             context,
             client_tls(options.tls, context.config_dir, context.log),
             tls_debug=options.tls.tls_debug,
-            proxy_tls=proxy_tls(options.tls_proxy, context.config_dir),
+            proxy_tls=lambda: proxy_tls(options.tls_proxy, context.config_dir),
         )
 
     def encoder(self) -> Callable[[Chunk], bytes]:

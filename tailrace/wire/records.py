@@ -78,9 +78,15 @@ def text_encoder(
             text = encoder.dated_text(chunk.bodies, date_key, dates)
         return text if between == b"\n" else text.replace(b"\n", between)
 
+    def inner(chunk: Chunk) -> bytes:
+        text = one_go(chunk)
+        return between.join(records(chunk)) if text is None else text
+
     def encode(chunk: Chunk) -> bytes:
-        text = one_go(chunk) if chunk.count else None
-        return join(records(chunk), layout) if text is None else begin + text + end
+        if not chunk.count:
+            return join([], layout)
+        texts = map(inner, chunk.parts) if chunk.parts else [inner(chunk)]
+        return b"%b%b%b" % (begin, between.join(texts), end)
 
     return encode
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.model import Chunk
+from tailrace.model import Chunk, merge
 from tailrace.testing import EPOCH_NS, chunk_of
 from tailrace.wire.records import join, record_encoder, text_encoder
 
@@ -126,3 +126,22 @@ def test_a_block_is_printed_as_its_lines_are(lines, some, key, date_format, layo
     expected = record_encoder(key, date_format)(Chunk.of_lines("t", times, "log", texts, 1))
     assert text_encoder(key, date_format, layout)(block) == join(expected, layout)
     assert not block.decoded
+
+
+@given(
+    st.lists(st.lists(st.text(max_size=4), min_size=1, max_size=3), min_size=1, max_size=3),
+    st.sampled_from(["date", "false"]),
+    st.sampled_from(LAYOUTS),
+)
+def test_merged_blocks_are_printed_as_their_events_are(groups, key, layout):
+    groups = [[line.replace("\n", "") for line in group] for group in groups]
+    blocks = [
+        Chunk.of_block("t", [EPOCH_NS + n] * len(group), "log", "\n".join(group).encode())
+        for n, group in enumerate(groups)
+    ]
+    merged, encode = merge(blocks), text_encoder(key, "double", layout)
+    decoded = Chunk("t", list(merged.times), [{"log": line} for group in groups for line in group])
+    assert encode(merged) == encode(decoded)
+    merged.times = [EPOCH_NS] * merged.count
+    decoded.times = [EPOCH_NS] * merged.count
+    assert encode(merged) == encode(decoded)
