@@ -106,19 +106,25 @@ class Persistence:
         except OSError as error:
             self._note_failure(error)
             return False
+        except ChunkFileError as error:  # a tag that is too long
+            self._log.warn(f"[storage] {chunk.count} events stay in memory: {error}")
+            return False
         if self.failing:
             self._note_success()
         in_memory = self.in_memory < self._most_in_memory
+        loaded = chunk.measured if in_memory else 0
         durable = self._durable(file, receipt)
 
         def end(stored: Stored) -> None:
             self._end(stored, source)
             self.in_memory -= in_memory
+            source.loaded_bytes -= loaded
             durable()
 
         stored = Stored(file, [target.name for target in targets], end)
         self._hold(stored, source)
         self.in_memory += in_memory
+        source.loaded_bytes += loaded
         stub: Chunk | None = None
         for target in targets:
             queued = chunk

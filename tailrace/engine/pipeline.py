@@ -69,6 +69,8 @@ class Source:
     """Its chunks are written to the filesystem."""
     stored_chunks: int = 0
     stored_bytes: int = 0
+    loaded_bytes: int = 0
+    """Of chunks on disk that are in memory as well, as MessagePack."""
 
 
 Tap = Callable[[Chunk, Source], None]
@@ -282,6 +284,8 @@ class Pipeline:
         self.backlog = Source(f"storage_backlog.{len(plan.inputs)}")
         self.dead_letters = self._make_dead_letters()
         self._persistence = self._make_persistence(storage) if storage is not None else None
+        if storage is not None:
+            self.books.inputs[self.backlog.name] = InputBook()
         self._ingesting = False
         self._room: asyncio.Future[None] | None = None
         self._input_tasks: dict[asyncio.Task[None], InputPort] = {}
@@ -621,7 +625,7 @@ class Pipeline:
         from tailrace.engine.persistence import Backlog
 
         def on_found(count: int) -> None:
-            self.books.inputs.setdefault(self.backlog.name, InputBook()).records += count
+            self.books.inputs[self.backlog.name].records += count
             self.books.passed += count
 
         await persistence.feed_backlog(

@@ -310,7 +310,7 @@ def input_storage(port: InputPort, pipeline: Pipeline) -> dict[str, int]:
     busy, busy_bytes = busy_chunks(pipeline, port.name)
     return {
         "overlimit": int(port.over_limit),
-        "memory_bytes": port.book.held_bytes,
+        "memory_bytes": port.book.held_bytes + port.source.loaded_bytes,
         "memory_limit": port.limit,
         "chunks": on_disk + in_memory,
         "chunks_up": in_memory + loaded,
