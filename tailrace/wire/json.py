@@ -172,25 +172,29 @@ def decode_stream(data: bytes) -> tuple[list[Any], int, JSONError | None]:
     """
     end = data.rfind(b"\n") + 1
     if end:
-        lines = [line for line in data[:end].split(b"\n") if line and not line.isspace()]
-        values = _decode_whole_lines(lines)
+        values = _decode_whole_lines(data[: end - 1])
         if values is not None:
+            if end == len(data):
+                return values, end, None
             rest, consumed, error = _decode_one_by_one(data, end)
             return values + rest, consumed, error
     return _decode_one_by_one(data, 0)
 
 
-def _decode_whole_lines(lines: list[bytes]) -> list[Any] | None:
-    """One value a line, or None if any line is not exactly one value."""
-    if not lines:
-        return []
+def _decode_whole_lines(block: bytes) -> list[Any] | None:
+    """One value a line, or None if any line is not exactly one value. Blank lines are passed over."""
     mark = new_mark()
     try:
-        values = loads(b"[" + mark.join(lines) + b"]")
+        values = loads(b"[" + block.replace(b"\n", mark) + b"]")
     except (orjson.JSONDecodeError, RecursionError):
-        return None
+        lines = block.split(b"\n")
+        full = [line for line in lines if line and not line.isspace()]
+        if not full:
+            return []
+        return _decode_whole_lines(b"\n".join(full)) if len(full) < len(lines) else None
     marks = values[1::2]
-    if len(values) != 2 * len(lines) - 1 or marks.count(int(mark[1:-1])) != len(marks):
+    whole = len(values) == 2 * block.count(b"\n") + 1
+    if not whole or marks.count(int(mark[1:-1])) != len(marks):
         return None
     found: list[Any] = values[::2]
     return found
