@@ -184,8 +184,9 @@ def decode_stream(data: bytes) -> tuple[list[Any], int, JSONError | None]:
 def _decode_whole_lines(block: bytes) -> list[Any] | None:
     """One value a line, or None if any line is not exactly one value. Blank lines are passed over."""
     mark = new_mark()
+    marked = block.replace(b"\n", mark)
     try:
-        values = loads(b"[" + block.replace(b"\n", mark) + b"]")
+        values = loads(b"[" + marked + b"]")
     except (orjson.JSONDecodeError, RecursionError):
         lines = block.split(b"\n")
         full = [line for line in lines if line and not line.isspace()]
@@ -193,8 +194,8 @@ def _decode_whole_lines(block: bytes) -> list[Any] | None:
             return []
         return _decode_whole_lines(b"\n".join(full)) if len(full) < len(lines) else None
     marks = values[1::2]
-    whole = len(values) == 2 * block.count(b"\n") + 1
-    if not whole or marks.count(int(mark[1:-1])) != len(marks):
+    borders = (len(marked) - len(block)) // (len(mark) - 1)
+    if len(values) != 2 * borders + 1 or marks.count(int(mark[1:-1])) != len(marks):
         return None
     found: list[Any] = values[::2]
     return found
