@@ -22,6 +22,7 @@ from tailrace.config import ConfigError, one_of, option
 from tailrace.model import Body, Chunk
 from tailrace.model.regex import Regex, RegexError, budget, compile_regex
 from tailrace.plugin import Processor, ProcessorOptions, processor_plugin
+from tailrace.wire.json import encode
 
 ACTIONS = ("insert", "upsert", "delete", "rename", "hash", "extract", "convert")
 BODY_CONTEXTS = ("body", "message", "record")
@@ -119,13 +120,25 @@ def renamer(key: str, name: str) -> Step:
 
 
 def hasher(key: str) -> Step:
+    """Maps and lists are hashed as JSON, since what is to be hashed must not stay readable; null and empty texts stay."""
+
     def replace(body: Body) -> None:
-        text = as_text(body.get(key, ""))
-        if text:
-            data = text.encode("utf-8", "surrogateescape")
+        value = body.get(key)
+        if value is None:
+            return
+        data = as_bytes(value)
+        if data:
             body[key] = hashlib.sha256(data).hexdigest()
 
     return replace
+
+
+def as_bytes(value: Any) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if isinstance(value, (dict, list)):
+        return encode(value)
+    return as_text(value).encode("utf-8", "surrogateescape")
 
 
 def extractor(key: str, pattern: str) -> Step:

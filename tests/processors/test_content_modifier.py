@@ -1,0 +1,136 @@
+import hashlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tailrace.config.errors import ConfigError, InvalidConfiguration
+from tailrace.testing import chunk_of, make_plugin, run_filter
+
+
+def changed(settings, body):
+    """The fields after the change, in their order."""
+    [out] = run_filter("content_modifier", settings, body, kind="processor")
+    return list(out.items())
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"action": "insert", "key": "c", "value": "x"}, {"a": 1, "b": "B", "c": "x"}),
+        ({"action": "insert", "key": "a", "value": "x"}, {"a": 1, "b": "B"}),
+        ({"action": "upsert", "key": "a", "value": "x"}, {"b": "B", "a": "x"}),
+        ({"action": "delete", "key": "a"}, {"b": "B"}),
+        ({"action": "delete", "key": "x"}, {"a": 1, "b": "B"}),
+        ({"action": "rename", "key": "a", "value": "x"}, {"x": 1, "b": "B"}),
+        ({"action": "rename", "key": "x", "value": "y"}, {"a": 1, "b": "B"}),
+        (
+            {"action": "hash", "key": "b"},
+            {"a": 1, "b": hashlib.sha256(b"B").hexdigest()},
+        ),
+        ({"action": "hash", "key": "x"}, {"a": 1, "b": "B"}),
+        ({"action": "convert", "key": "a", "converted_type": "string"}, {"b": "B", "a": "1"}),
+    ],
+)
+def test_each_action_changes_one_key(settings, expected):
+    assert changed(settings, {"a": 1, "b": "B"}) == list(expected.items())
+
+
+def test_named_groups_are_extracted_from_the_text():
+    settings = {"action": "extract", "key": "u", "pattern": r"^(?<host>[^/]+)/(?<path>\w*)"}
+    bodies = ({"u": "h.org/x"}, {"u": "none"}, {"u": 5}, {"v": 1}, {"u": "a/b", "path": "old"})
+    out = run_filter("content_modifier", settings, *bodies, kind="processor")
+    assert out == [
+        {"u": "h.org/x", "host": "h.org", "path": "x"},
+        {"u": "none"},
+        {"u": 5},
+        {"v": 1},
+        {"u": "a/b", "host": "a", "path": "b"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "expected"),
+    [
+        ("42", "int", 42),
+        (" 7", "int", 7),
+        ("4x", "int", "4x"),
+        (2.5, "int", 3),
+        (-2.5, "int", -3),
+        (True, "int", 1),
+        ("1.5", "double", 1.5),
+        ("x", "double", "x"),
+        (2, "double", 2.0),
+        ("TRUE", "boolean", True),
+        ("no", "boolean", "no"),
+        (0, "boolean", False),
+        (1.5, "string", "1.5"),
+        (True, "string", "true"),
+        (None, "string", None),
+        ({"x": 1}, "int", {"x": 1}),
+        ([1], "boolean", [1]),
+    ],
+)
+def test_values_are_converted_or_stay(value, kind, expected):
+    settings = {"action": "convert", "key": "k", "converted_type": kind}
+    [(_, found)] = changed(settings, {"k": value})
+    assert (found, type(found)) == (expected, type(expected))
+
+
+@pytest.mark.parametrize(
+    ("value", "data"),
+    [({"x": 1}, b'{"x":1}'), ([1], b"[1]"), (5, b"5"), (True, b"true"), (b"ab", b"ab")],
+)
+def test_values_of_any_type_are_hashed(value, data):
+    assert changed({"action": "hash", "key": "k"}, {"k": value}) == [
+        ("k", hashlib.sha256(data).hexdigest())
+    ]
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_where_there_is_nothing_nothing_is_hashed(value):
+    assert changed({"action": "hash", "key": "k"}, {"k": value}) == [("k", value)]
+
+
+def test_the_metadata_may_be_changed_instead():
+    settings = {"context": "attributes", "action": "upsert", "key": "m", "value": "x"}
+    plugin = make_plugin("processor", "content_modifier", settings)
+    chunk = plugin.process(chunk_of([{"a": 1}, {"a": 2}]))
+    assert chunk.metadata == [{"m": "x"}, {"m": "x"}]
+    assert chunk.bodies == [{"a": 1}, {"a": 2}]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"action": "insert", "value": "x"},
+        {"action": "insert", "key": "a"},
+        {"action": "extract", "key": "a"},
+        {"action": "extract", "key": "a", "pattern": "("},
+        {"action": "extract", "key": "a", "pattern": "x"},
+        {"action": "convert", "key": "a"},
+    ],
+)
+def test_what_an_action_lacks_is_told(settings):
+    with pytest.raises(ConfigError):
+        make_plugin("processor", "content_modifier", settings)
+
+
+@pytest.mark.parametrize("settings", [{"action": "fold"}, {"action": "insert", "context": "moon"}])
+def test_words_that_are_not_known_are_refused(settings):
+    with pytest.raises(InvalidConfiguration):
+        make_plugin("processor", "content_modifier", settings)
+
+
+VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(" -1.5xtrue", max_size=6)
+
+
+@given(
+    value=VALUES | st.lists(st.integers(), max_size=1),
+    kind=st.sampled_from(["string", "int", "double", "boolean"]),
+)
+def test_any_value_is_converted_or_stays(value, kind):
+    settings = {"action": "convert", "key": "k", "converted_type": kind}
+    [(_, found)] = changed(settings, {"k": value})
+    wanted = {"string": str, "int": int, "double": float, "boolean": bool}[kind]
+    assert found is value or type(found) is wanted or found == value
