@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -68,15 +69,36 @@ def write_logs(folder: Path, ended: threading.Event) -> None:
             return
 
 
+def free_port(wanted: int) -> int:
+    """The wanted port, or a free one if somebody has it."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise OSError("no port is free")
+
+
 def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="tailrace-demo-"))
     seconds = float(os.environ.get("DEMO_SECONDS", "0")) or None
-    print(__doc__, f"Logs, positions and archive: {folder}\n", sep="\n", flush=True)
+    port = free_port(2020)
+    print(
+        __doc__,
+        f"Live page: http://127.0.0.1:{port}/ (open it in a browser)",
+        f"Logs, positions and archive: {folder}\n",
+        sep="\n",
+        flush=True,
+    )
     ended = threading.Event()
     writer = threading.Thread(target=write_logs, args=(folder, ended))
     writer.start()
     command = [str(Path(sys.executable).with_name("tailrace")), "-c", str(HERE / "demo.yaml")]
-    agent = subprocess.Popen(command, env={**os.environ, "DEMO": str(folder)})
+    agent = subprocess.Popen(
+        command, env={**os.environ, "DEMO": str(folder), "DEMO_PORT": str(port)}
+    )
     try:
         agent.wait(seconds)
     except (KeyboardInterrupt, subprocess.TimeoutExpired):
