@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 
@@ -21,6 +22,7 @@ SUBCOMMANDS = (
 
 def main() -> None:
     """Entry point of the console script."""
+    tune_collector()
     try:
         code = run(sys.argv[1:])
         sys.stdout.flush()
@@ -47,6 +49,14 @@ def print_version() -> int:
 
     print(f"Tailrace v{__version__}\ncompatible with Fluent Bit v5.1.1")
     return 0
+
+
+def tune_collector() -> None:
+    """Look for garbage in cycles seldom: events make none, but by their number set the collector off all the time.
+
+    Parsing JSON took 8 % more CPU with the default of 700 objects (bench: json_null).
+    """
+    gc.set_threshold(50_000, 10, 10)
 
 
 def tune_allocator() -> None:

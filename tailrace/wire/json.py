@@ -67,13 +67,15 @@ def decode_texts(lines: Sequence[str]) -> list[Body | None]:
 def decode_block(block: bytes) -> list[Body | None]:
     """As `decode_lines`, for lines with an LF between two."""
     mark = new_mark()
-    bodies = objects_of(b"[" + block.replace(b"\n", mark) + b"]", mark, block.count(b"\n") + 1)
+    text = block.replace(b"\n", mark)
+    count = (len(text) - len(block)) // (len(mark) - 1) + 1
+    bodies = objects_of(b"[" + text + b"]", mark, count)
     return bodies if bodies is not None else decode_some(block.split(b"\n"))
 
 
 def new_mark() -> bytes:
-    """What stands between two values: a number nobody can know, between commas."""
-    return b",%d," % (int.from_bytes(urandom(4)) | 1 << 32)
+    """What stands between two values: a random number between commas, small since Python makes no objects for those."""
+    return b",%d," % urandom(1)[0]
 
 
 def objects_of(text: bytes | str, mark: bytes, count: int) -> list[Body | None] | None:

@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 from tailrace.model.time.civil import NANOSECONDS
@@ -26,8 +27,12 @@ MOST_TEXTS: Final = 4_096
 LONGEST_TEXT: Final = 80
 """Longer texts are not kept."""
 
-_MILLIONTHS: Final = {f"{number:03}": number * 1_000 for number in range(1000)}
-_THOUSANDTHS: Final = {f"{number:03}": number * 1_000_000 for number in range(1000)}
+
+@cache
+def _three_digits(unit: int) -> dict[str, int]:
+    """Nanoseconds by three digits that count `unit` nanoseconds each."""
+    return {f"{number:03}": number * unit for number in range(1000)}
+
 
 _QUARTER_HOUR: Final = 900
 # A text of the last days of December that is read in the first days of January is of the old year, and the other way
@@ -168,8 +173,8 @@ class TimeFormat:
         """The head is the text up to the fraction; `groups` of three digits are looked up apart from the rest."""
         heads: dict[str, int] = {}
         rests: dict[str, int] = {}
-        tails = _Tails(rests)
-        self._caches = [heads, rests, tails]
+        self._caches = [heads, rests]
+        millis, micros = _three_digits(1_000_000), _three_digits(1_000)
         start = middle = end = groups = 0
 
         def parse(text: str) -> int | None:
@@ -177,11 +182,11 @@ class TimeFormat:
                 if groups == 0:
                     return heads[text[:start]] + rests[text[start:]]
                 if groups == 1:
-                    return heads[text[:start]] + _THOUSANDTHS[text[start:end]] + rests[text[end:]]
+                    return heads[text[:start]] + millis[text[start:end]] + rests[text[end:]]
                 return (
                     heads[text[:start]]
-                    + _THOUSANDTHS[text[start:middle]]
-                    + _MILLIONTHS[text[middle:end]]
+                    + millis[text[start:middle]]
+                    + micros[text[middle:end]]
                     + rests[text[end:]]
                 )
             except KeyError:
@@ -197,7 +202,6 @@ class TimeFormat:
             if needed > groups:
                 groups = needed
                 rests.clear()
-                tails.clear()
             start, middle, end = first, first + 3, first + 3 * groups
             _keep(heads, text[:first], pieces.whole)
             if last >= end:
@@ -207,13 +211,18 @@ class TimeFormat:
         def parse_many(texts: Sequence[str]) -> list[int | None]:
             if not texts:
                 return []
-            first, last = parse(texts[0]), parse(texts[-1])  # mostly all seconds that there are
-            if groups == 1 and first and last:
-                at = start
-                try:
-                    return [heads[text[:at]] + tails[text[at:]] for text in texts]
-                except KeyError:
-                    pass
+            parse(texts[0])  # between them they mostly have all seconds that there are
+            parse(texts[-1])
+            at, to = start, end
+            try:
+                if groups == 0:
+                    return [heads[text[:at]] + rests[text[at:]] for text in texts]
+                if groups == 1:
+                    return [
+                        heads[text[:at]] + millis[text[at:to]] + rests[text[to:]] for text in texts
+                    ]
+            except KeyError:
+                pass
             return list(map(parse, texts))
 
         return parse, parse_many
@@ -230,8 +239,8 @@ class TimeFormat:
         start, end = self._valid
         if start <= now < end:
             return
-        for cache in self._caches:
-            cache.clear()
+        for known in self._caches:
+            known.clear()
         start = now - now % _QUARTER_HOUR
         self._valid = start, start + _QUARTER_HOUR
         self._present = int(now) * NANOSECONDS
@@ -248,18 +257,6 @@ class _Texts(dict[str, int | None]):
         time_ns = self.read(text)
         _keep(self, text, time_ns)
         return time_ns
-
-
-class _Tails(dict[str, int]):
-    """Three digits of a fraction and what follows, in nanoseconds; `KeyError` where `rests` does not know that."""
-
-    def __init__(self, rests: dict[str, int]) -> None:
-        self.rests = rests
-
-    def __missing__(self, text: str) -> int:
-        value = _THOUSANDTHS[text[:3]] + self.rests[text[3:]]
-        _keep(self, text, value)
-        return value
 
 
 def _keep(cache: dict[str, Any], text: str, value: int | None) -> None:

@@ -184,10 +184,21 @@ def _digits(value: int, left: int, high: int) -> str:
 
 @cache
 def number_table(low: int, high: int) -> dict[str, int]:
-    """The numbers from `low` to `high` by their texts, with and without leading zeros."""
-    width = len(str(high))
-    return {
-        str(number).zfill(digits): number
-        for number in range(low, high + 1)
-        for digits in range(len(str(number)), width + 1)
-    }
+    """The numbers from `low` to `high` by their texts, with and without leading zeros; `KeyError` for others."""
+    return _Numbers(low, high)
+
+
+class _Numbers(dict[str, int]):
+    """Filled as texts come: a table of all years would take 5 ms to make."""
+
+    def __init__(self, low: int, high: int) -> None:
+        self.low, self.high = low, high
+
+    def __missing__(self, text: str | None) -> int:
+        if text is None or len(text) > len(str(self.high)):
+            raise KeyError(text)
+        number = int(text)
+        if not self.low <= number <= self.high:
+            raise KeyError(text)
+        self[text] = number
+        return number

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, Final
 
 from tailrace.model.time.civil import NANOSECONDS, date_and_clock
@@ -18,11 +18,11 @@ DateEncoder = Callable[[int], bytes]
 
 _MOST_SECONDS: Final = 1_024
 
-_DIGITS: Final = [b"%03d" % number for number in range(1000)]
-_DIGITS_Z: Final = [b'%03dZ"' % number for number in range(1000)]
-_DIGITS_QUOTE: Final = [b'%03d"' % number for number in range(1000)]
-# Without the zeros at the end of a fraction: 120 is "12".
-_SHORT: Final = [digits.rstrip(b"0") for digits in _DIGITS]
+
+@cache
+def _digits(end: bytes = b"") -> list[bytes]:
+    """The numbers of three digits, each with `end` behind it."""
+    return [b"%03d" % number + end for number in range(1000)]
 
 
 class _Seconds(dict[int, bytes]):
@@ -44,33 +44,35 @@ def _date_and_clock(second: int, separator: str) -> str:
 
 
 def _iso8601() -> DateEncoder:
-    return _microseconds("T", _DIGITS_Z)
+    return _microseconds("T", b'Z"')
 
 
 def _java_sql_timestamp() -> DateEncoder:
-    return _microseconds(" ", _DIGITS_QUOTE)
+    return _microseconds(" ", b'"')
 
 
-def _microseconds(separator: str, ends: list[bytes]) -> DateEncoder:
+def _microseconds(separator: str, end: bytes) -> DateEncoder:
+    digits, ends = _digits(), _digits(end)
     seconds = _Seconds(lambda second: _date_and_clock(second, separator))
 
     def encode(time_ns: int) -> bytes:
         second, rest = divmod(time_ns, NANOSECONDS)
-        return seconds[second] + _DIGITS[rest // 1_000_000] + ends[rest // 1_000 % 1_000]
+        return seconds[second] + digits[rest // 1_000_000] + ends[rest // 1_000 % 1_000]
 
     return encode
 
 
 def _iso8601_ns() -> DateEncoder:
+    digits, ends = _digits(), _digits(b'Z"')
     seconds = _Seconds(lambda second: _date_and_clock(second, "T"))
 
     def encode(time_ns: int) -> bytes:
         second, rest = divmod(time_ns, NANOSECONDS)
         return (
             seconds[second]
-            + _DIGITS[rest // 1_000_000]
-            + _DIGITS[rest // 1_000 % 1_000]
-            + _DIGITS_Z[rest % 1_000]
+            + digits[rest // 1_000_000]
+            + digits[rest // 1_000 % 1_000]
+            + ends[rest % 1_000]
         )
 
     return encode
@@ -79,6 +81,8 @@ def _iso8601_ns() -> DateEncoder:
 def _double() -> DateEncoder:
     """Seconds as a floating point number of 16 digits, as C's `%.16g` writes it, but never as a whole number."""
     # Sixteen digits leave six behind the point where ten stand in front; until 2038 the binary number is 120 ns off.
+    digits = _digits()
+    short = [each.rstrip(b"0") for each in digits]  # 120 is "12"
     seconds = _Seconds(lambda second: f"{second}." if 1_000_000_000 <= second < 2**31 else "")
 
     def encode(time_ns: int) -> bytes:
@@ -91,8 +95,8 @@ def _double() -> DateEncoder:
             return _as_double(second, rest)
         millis = micros // 1_000
         if micros := micros - millis * 1_000:
-            return head + _DIGITS[millis] + _SHORT[micros]
-        return head + (_SHORT[millis] or b"0")
+            return head + digits[millis] + short[micros]
+        return head + (short[millis] or b"0")
 
     return encode
 
