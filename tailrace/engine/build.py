@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tailrace.config.address import split_address, with_address
 from tailrace.config.errors import (
     FAILED_LOAD,
     FAILED_START,
@@ -16,6 +17,7 @@ from tailrace.config.errors import (
     did_you_mean,
 )
 from tailrace.config.fingerprint import fingerprint
+from tailrace.config.options import option_table
 from tailrace.config.source import Configuration, Entry, Section
 from tailrace.engine.context import EngineContext
 from tailrace.engine.metrics import MetricRegistry
@@ -70,8 +72,6 @@ class Plan:
 
 def read_service(section: Section, problems: Problems) -> ServiceOptions | None:
     """The service options. An unknown key is warned of: Fluent Bit passes it over, so files in use may have some."""
-    from tailrace.config.options import option_table
-
     known = option_table(ServiceOptions)
     for entry in section:
         if not known.find(entry.name) and entry.name not in SERVICE_NAMES_ELSEWHERE:
@@ -144,15 +144,19 @@ class Builder:
                 f"this {kind} has no name.", mend="Add: name PLUGIN.", place=section.place
             )
             return None
+        name = split_address(entry.value)[0]
         try:
-            cls = registry.find(kind, entry.value)
+            cls = registry.find(kind, name)
         except ConfigError as error:
             self.problems.add(error.what, mend=error.mend, place=entry.place, exit_code=FAILED_LOAD)
             return None
         except ImportError as error:
-            self.problems.add(missing_extra(kind, entry.value, error), place=entry.place)
+            self.problems.add(missing_extra(kind, name, error), place=entry.place)
             return None
-        return self._configure(kind, cls, entry.value.lower(), section)
+        if name != entry.value:
+            known = option_table(registry.options_class(cls)).names
+            section = with_address(section, entry, known, self.problems, f"{kind} {name}")
+        return self._configure(kind, cls, name.lower(), section)
 
     def _configure(self, kind: Kind, cls: Any, plugin: str, section: Section) -> Instance | None:
         # As in Fluent Bit, instances of a kind are numbered through: file.0, null.1.
