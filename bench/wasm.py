@@ -68,8 +68,9 @@ def write_corpus(path: Path, records: int) -> None:
     dice = random.Random(5)
     with path.open("w") as file:
         for number in range(records):
+            second = number // 1000
             body = {
-                "time": f"2024-02-29T{number // 3600 % 24:02d}:{number // 60 % 60:02d}:{number % 60:02d}.250Z",
+                "time": f"2024-02-29T10:{second // 60 % 60:02d}:{second % 60:02d}.{number % 1000:03d}Z",
                 "level": dice.choice(("debug", "info", "info", "warn", "error")),
                 "service": dice.choice(("api", "web", "cart")),
                 "method": "GET",
