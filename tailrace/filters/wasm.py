@@ -82,6 +82,10 @@ class Wasm(Filter[WasmOptions]):
             program, options.function_name, options.accessible_paths, limits, self.is_msgpack
         )
         self.encoder = Encoder(self.context.service("json.escape_unicode"))
+        self.errors = self.context.metrics.counter(
+            "tailrace_filter_errors_total",
+            "Events that a filter failed on and passed on",
+        )
 
     async def start(self) -> None:
         try:
@@ -150,6 +154,8 @@ class Wasm(Filter[WasmOptions]):
             )
         if dropped:
             self.context.drop(len(outcome.failed), "wasm function failed")
+        else:
+            self.errors.inc(len(outcome.failed))
 
     def note_no_record(self, outcome: Outcome, wrong: list[int]) -> None:
         kinds = Counter(outcome.lengths[index] for index in wrong)

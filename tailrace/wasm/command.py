@@ -9,8 +9,8 @@ from typing import Any
 from tailrace.config.errors import ConfigError
 from tailrace.wasm.engine import Limits
 from tailrace.wasm.faults import fault_of
-from tailrace.wasm.guest import check_folders, wasi_config
 from tailrace.wasm.program import Program
+from tailrace.wasm.sandbox import check_folders, wasi_config
 from tailrace.wasm.watchdog import Watchdog
 
 

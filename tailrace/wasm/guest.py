@@ -12,7 +12,6 @@ import time
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from tailrace.config.errors import ConfigError, did_you_mean
@@ -31,6 +30,7 @@ from tailrace.wasm.driver import (
 from tailrace.wasm.engine import Limits
 from tailrace.wasm.faults import Fault, fault_of
 from tailrace.wasm.program import Program, compiled
+from tailrace.wasm.sandbox import check_folders, initialize, wasi_config
 from tailrace.wasm.watchdog import Watchdog
 
 HEADER = struct.Struct("<15i")
@@ -118,7 +118,7 @@ class Guest:
         store = wasmtime.Store(self.program.engine)
         if self.program.uses_wasi:
             store.set_wasi(wasi_config(self.paths))
-        store.set_limits(memory_size=self.limits.memory + self.gap + (64 << 20))
+        store.set_limits(memory_size=self.limits.memory + self.gap)
         store.set_epoch_deadline(1)
         self.watchdog.begin()
         try:
@@ -141,10 +141,12 @@ class Guest:
         linker.define(store, "guest", "function", exports[self.function])
         for name in ALLOCATOR_FUNCTIONS[self.allocator]:
             linker.define(store, "guest", name, exports[name])
+        most = self.limits.memory + self.gap
+        store.set_limits(memory_size=max(most, (DRIVER_PAGES + 1) * PAGE))
         driver = linker.instantiate(store, self.driver).exports(store)
         self.store, self._run, self._memory = store, driver["run"], driver["memory"]
         self._guest_memory = memory
-        store.set_limits(memory_size=max(self.limits.memory, 1) + self.gap)
+        store.set_limits(memory_size=most)
         self._locate()
 
     def _locate(self) -> None:
@@ -356,46 +358,6 @@ def parameter_count(program: Program, function: str) -> int:
             "It must take up to six 32-bit integers (tag, its length, seconds, nanoseconds, record, its length) and give one.",
         )
     return len(parameters)
-
-
-def check_folders(paths: Sequence[str]) -> None:
-    for path in paths:
-        if not Path(path).is_dir():
-            raise ConfigError(
-                f"accessible_paths: there is no folder {path!r}.", "Make it, or leave it out."
-            )
-
-
-def wasi_config(paths: Sequence[str], stdout: str = "") -> Any:
-    """What a module sees of the world: these folders under the names given, the agent's outputs, nothing else.
-
-    `stdout` is a file that takes what it prints instead of the agent's standard output.
-    """
-    import wasmtime
-
-    config = wasmtime.WasiConfig()
-    if stdout:
-        config.stdout_file = stdout
-    else:
-        config.inherit_stdout()
-    config.inherit_stderr()
-    for path in paths:
-        config.preopen_dir(path, path)
-    return config
-
-
-def initialize(exports: Any, store: Any) -> None:
-    """Let the module's runtime begin: a reactor by `_initialize`, a command by its `main`."""
-    import wasmtime
-
-    begin = exports.get("_initialize") or exports.get("_start")
-    if begin is None:
-        return
-    try:
-        begin(store)
-    except wasmtime.ExitTrap as error:
-        if error.code:
-            raise
 
 
 __all__ = ["BAD_POINTER", "UNCHANGED", "Guest", "Limits", "Outcome"]

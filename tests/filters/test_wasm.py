@@ -214,6 +214,7 @@ def test_a_record_on_which_the_function_fails_is_kept(kit, mood, why):
     bodies = [{"a": "x"}, {"a": mood}, {"a": "y"}]
     assert run(kit, "moody", *bodies, context=context, time_limit="0.05") == bodies
     assert context.dropped == []
+    assert context.metrics.by_name["tailrace_filter_errors_total"].values == {(): 1}
     (text,) = errors(context)
     assert why in text
     assert "moody" in text
@@ -333,6 +334,19 @@ def test_a_module_that_fails_at_its_start_ends_the_start(tmp_path):
     )
     plugin = make_plugin("filter", "wasm", {"wasm_path": str(path), "function_name": "f"})
     with pytest.raises(ConfigError, match="does not start"):
+        asyncio.run(plugin.start())
+
+
+def test_a_module_that_begins_larger_than_its_limit_ends_the_start(tmp_path):
+    path = tmp_path / "large.wasm"
+    path.write_bytes(
+        wasmtime.wat2wasm(
+            '(module (memory (export "memory") 40) (func (export "f") (result i32) i32.const 0))'
+        )
+    )
+    section = {"wasm_path": str(path), "function_name": "f", "memory_limit": "1M"}
+    plugin = make_plugin("filter", "wasm", section)
+    with pytest.raises(ConfigError, match="limit"):
         asyncio.run(plugin.start())
 
 
