@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
-from tailrace.model import Chunk, Receipt, merge
+from tailrace.model import LOGS, Body, Chunk, Metadata, Receipt, merge
+
+LATEST_NS = 0xFFFFFFFD * 10**9
 
 Key = tuple[str, Any, Any]
 """Tag, kind, source."""
@@ -34,6 +37,26 @@ class Item:
     packed: int = 0
     """Size as MessagePack, for the counts."""
 
+    def rest(self) -> None:
+        """While it waits for an output that is away let it take little memory."""
+        chunk = self.chunk
+        if chunk.decoded and chunk.kind is LOGS and chunk.count and holds_times(chunk.times):
+            from tailrace.wire.msgpack import encode_events
+
+            chunk.seal(encode_events, decode_packed)
+
+
+def holds_times(times: Sequence[int]) -> bool:
+    """Whether MessagePack keeps the times to the nanosecond."""
+    return min(times) >= 0 and max(times) < LATEST_NS
+
+
+def decode_packed(packed: bytes) -> tuple[list[int], list[Metadata] | None, list[Body]]:
+    from tailrace.wire.msgpack import decode_events
+
+    events = decode_events(packed)
+    return events.times, events.metadata, events.bodies
+
 
 @dataclass(slots=True, eq=False)
 class Batch:
@@ -58,8 +81,10 @@ class Batch:
         return self.items.pop(0)
 
     def rest(self) -> None:
-        """While the batch waits: do not hold in memory what lies on disk."""
-        if all(item.disk_bytes and not item.chunk.decoded for item in self.items):
+        """While the batch waits let it take little memory: on disk, or packed."""
+        for item in self.items:
+            item.rest()
+        if not any(item.chunk.decoded for item in self.items):
             self.chunk = None
 
 

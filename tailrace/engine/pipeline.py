@@ -19,6 +19,7 @@ from tailrace.engine.books import Books, FilterBook, InputBook, OutputBook
 from tailrace.engine.build import Instance, Plan
 from tailrace.engine.busy import BusyClock, Timed
 from tailrace.engine.lane import Item
+from tailrace.engine.memory import MemoryBudget
 from tailrace.engine.queue import (
     HARD_LIMIT_BYTES,
     SOFT_LIMIT_BYTES,
@@ -283,6 +284,12 @@ class Pipeline:
         self._pending: deque[tuple[Chunk, Source]] = deque()
         self.backlog = Source(f"storage_backlog.{len(plan.inputs)}")
         self.dead_letters = self._make_dead_letters()
+        self.budget = MemoryBudget(
+            plan.services.options.memory_limit,
+            lambda: sum(port.queue.nbytes for port in self.outputs),
+            lambda: (item.chunk for port in self.outputs for item in port.queue.items()),
+            self._loop.time,
+        )
         self._persistence = self._make_persistence(storage) if storage is not None else None
         if storage is not None:
             self.books.inputs[self.backlog.name] = InputBook()
@@ -456,7 +463,7 @@ class Pipeline:
             workers=max(1, options.workers),
             disk_limit=options.storage_total_limit_size,
             soft_limit=min(SOFT_LIMIT_BYTES, options.queue_limit or SOFT_LIMIT_BYTES),
-            hard_limit=options.queue_limit or HARD_LIMIT_BYTES,
+            hard_limit=options.queue_limit or min(HARD_LIMIT_BYTES, self.budget.limit // 2),
             when_full=options.queue_full,
         )
 
@@ -676,7 +683,7 @@ class Pipeline:
 
     @property
     def is_full(self) -> bool:
-        return any(port.queue.is_full for port in self.outputs)
+        return any(port.queue.is_full for port in self.outputs) or self.budget.is_spent
 
     @property
     def disk_is_full(self) -> bool:

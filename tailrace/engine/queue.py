@@ -151,6 +151,8 @@ class OutputQueue:
         self.book.in_flight += item.count
         self.nbytes += item.nbytes
         self.disk_bytes += item.disk_bytes
+        if not self.breaker.is_closed:
+            item.rest()
         if self._make_room(item):
             self._line_up((chunk.tag, chunk.kind, source), item)
 
@@ -594,6 +596,8 @@ class OutputQueue:
                 f"{batch.count} events will be sent again in {wait:.1f} s (try {batch.attempts}): {failure.why}"
             )
         if opened:
+            for item in self.items():
+                item.rest()
             self.log.warn(
                 f"{self.breaker.failures} failures in a row: one try at a time until it answers again"
             )

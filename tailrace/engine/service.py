@@ -179,6 +179,9 @@ class ServiceOptions(Options):
     enable_chunk_trace: bool = option(False)
     """Let records be tapped (`-Z`)."""
 
+    memory_limit: Size = option(0)
+    """Most memory for events that wait (as they lie in memory, decoded or not): then inputs wait; 0: a quarter of the machine's or the cgroup's."""
+
     coro_stack_size: int = option(24576)
     """Accepted for compatibility: coroutines have no stack of a size here."""
 

@@ -26,6 +26,12 @@ Metadata = dict[str, Any]
 """What is known of an event beside its body, as Fluent Bit's event metadata."""
 
 
+Decoded = tuple[list[int], list[Metadata] | None, list[Body]]
+"""Times, metadata and bodies."""
+Decode = Callable[[bytes], Decoded]
+Encode = Callable[[Sequence[int], Sequence[Metadata] | None, Sequence[Body]], bytes]
+
+
 class Signal(Flag):
     """What a chunk holds, and what a plugin takes."""
 
@@ -147,6 +153,20 @@ class Chunk:
     ) -> None:
         """Make this a chunk of `count` events whose content `decode` brings when somebody looks."""
         self._bodies, self._decode, self.count = None, decode, count
+
+    @property
+    def is_deferred(self) -> bool:
+        """Its content is brought from elsewhere when somebody looks; until then it takes no memory."""
+        return self._decode is not None and self.packed is None
+
+    def seal(self, encode: Encode, decode: Decode) -> None:
+        """Hold decoded logs as MessagePack, which takes a fraction of their memory, until somebody looks again."""
+        if self._bodies is None or self.kind is not LOGS or not self._bodies:
+            return
+        packed = encode(self._times, self._metadata, self._bodies)
+        self.packed = packed
+        self._bodies, self._times, self._metadata = None, [], None
+        self._decode = lambda: decode(packed)
 
     def unopened(self) -> Chunk:
         """This chunk; if its content must be brought first, another of the same events, so that this one takes no memory."""

@@ -25,11 +25,22 @@ def test_what_lies_on_disk_does_not_come_into_memory_while_a_batch_waits():
         assert (batch.chunk, stub.decoded) == (None, False)
 
 
-def test_what_lies_in_memory_stays_made():
-    batch = Batch([item(chunk_of([{"n": 1}], "t"))])
+def test_what_lies_in_memory_is_packed_while_a_batch_waits():
+    bodies = [{"n": 1, "f": 1.0, "b": b"x"}]
+    chunk = chunk_of(bodies, "t")
+    times = chunk.times
+    batch = Batch([item(chunk)])
     batch.chunk = batch.merge()
     batch.rest()
-    assert batch.chunk is not None
+    assert (batch.chunk, chunk.decoded, chunk.count) == (None, False, 1)
+    again = batch.merge()
+    assert (again.bodies, again.times, again.tag) == (bodies, times, "t")
+
+
+def test_times_that_messagepack_can_not_hold_stay_as_they_are():
+    chunk = Chunk("t", [-1], [{"n": 1}])
+    item(chunk).rest()
+    assert chunk.decoded
 
 
 def test_the_oldest_is_what_waits_for_its_retry_but_not_what_is_being_sent():
