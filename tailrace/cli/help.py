@@ -13,8 +13,19 @@ from tailrace.plugin import registry
 from tailrace.plugin.base import Kind
 
 USAGE = """\
-Usage: tailrace [OPTION]...
-       tailrace check FILE | convert FILE | graph FILE | plugins [KIND [NAME]] | new KIND NAME | schema | wamrc
+Usage: tailrace [OPTION]...          run a pipeline
+       tailrace COMMAND [-h] ...     do one of these:
+
+Commands
+  check FILE                    find what is wrong with a configuration; the guarantee of each route
+  convert FILE                  write a classic configuration as YAML, or the other way round
+  graph FILE                    draw the pipeline as SVG
+  plugins [KIND [NAME]]         list the plugins, or the options of one
+  new KIND NAME                 write a plugin with its test
+  schema                        print the JSON Schema of configurations, for editors
+  dlq list|show|replay|purge    look at dead letters, and send them again
+  chunks list|check|dump|repair look into a folder of stored chunks, Fluent Bit's included
+  wamrc -o OUT.aot IN.wasm      compile a WebAssembly module ahead of time
 
 Pipeline
   -c, --config=FILE             a configuration file (YAML if it ends in .yaml or .yml, else classic)

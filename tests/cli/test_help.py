@@ -10,6 +10,9 @@ from tailrace.config.arguments import parse
 from tailrace.config.options import Described, describe
 from tailrace.plugin import registry
 
+VALUES = {"--trace": "input=dummy.0 output=stdout"}
+"""What an option is given; `tag=1` otherwise."""
+
 
 @pytest.fixture
 def help_of(capsys):
@@ -40,7 +43,7 @@ def test_every_option_that_the_help_names_is_taken(help_of):
     assert len(flags) > 20
     for short, long, takes_value in flags:
         for flag in filter(None, (short, long)):
-            parse(["-i", "dummy", flag, *(["tag=1"] if takes_value else [])])
+            parse(["-i", "dummy", flag, *([VALUES.get(flag, "tag=1")] if takes_value else [])])
 
 
 def test_every_subcommand_stands_in_the_help_or_is_for_developers(help_of):

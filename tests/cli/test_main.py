@@ -8,7 +8,7 @@ ENTRY = [sys.executable, "-c", "from tailrace.cli.main import main; main()"]
 
 def test_a_reader_that_goes_away_is_no_error():
     command = subprocess.Popen(
-        [*ENTRY, "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*ENTRY, "-h"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     command.stdout.close()
     _, errors = command.communicate(timeout=30)

@@ -78,7 +78,7 @@ def test_a_field_unfit_for_a_name_is_refused_alone(tmp_path, app):
     section = {"path": str(tmp_path), "file": "$app", "fallback_file": "other"}
     with pytest.raises(Partial) as caught:
         run_output("file", section, {"app": "good"}, {"app": app})
-    [(refused, _)] = caught.value.rejected
+    [(refused, _, _)] = caught.value.rejected
     assert refused.bodies == [{"app": app}]
     assert names_in(tmp_path) == ["good"]
 
