@@ -132,6 +132,10 @@ def test_a_list_makes_several_records_with_the_time_and_metadata_of_one():
     assert chunk.times == [EPOCH_NS + 1_000_000_000] * 2
 
 
+def test_a_list_of_records_with_text_keys_beside_them_makes_several_records():
+    assert lua(f("return 2, 0, {{a = 1}, {b = 2}, n = 2}"), {}) == [{"a": 1}, {"b": 2}]
+
+
 def test_an_empty_list_from_the_record_makes_no_record():
     assert lua(f("return 2, 0, record.l"), {"l": []}, {"l": [{"a": 1.0}]}) == [{"a": 1.0}]
 
@@ -145,10 +149,18 @@ def test_a_time_given_back_keeps_its_nanoseconds():
     ]
 
 
-@pytest.mark.parametrize(("returned", "expected"), [("5.25", 5_250_000_000), ("0", 0), ("nil", EPOCH_NS), ("0/0", EPOCH_NS), ("1/0", EPOCH_NS)])  # fmt: skip
+@pytest.mark.parametrize(("returned", "expected"), [("5.25", 5_250_000_000), ("0", 0), ("nil", EPOCH_NS), ("time", EPOCH_NS), ("true", EPOCH_NS)])  # fmt: skip
 def test_a_returned_time_is_taken_if_it_is_one(returned, expected):
     chunk, _ = run_chunk(f(f"return 1, {returned}, {{}}"), [{}])
     assert chunk.times == [expected]
+
+
+@pytest.mark.parametrize("returned", ["-5", "1e12", "0/0", "1/0", "{sec = -1}", "{sec = 2^40}", "{sec = 1, nsec = 0/0}"])  # fmt: skip
+def test_a_time_that_no_event_can_have_is_an_error(returned):
+    options = {"time_as_table": "on"} if "sec" in returned else {}
+    chunk, context = run_chunk(f(f"return 1, {returned}, {{x = 1}}"), [{"a": 1}], **options)
+    assert (chunk.times, chunk.bodies) == ([EPOCH_NS], [{"a": 1}])
+    assert "1970" in str(context.sink.messages)
 
 
 def test_time_as_table_is_exact():
@@ -249,6 +261,8 @@ def test_flb_null_can_be_seen_and_set():
     code = f("record.same = record.a == flb_null record.b = flb_null return 2, 0, record")
     out = lua(code, {"a": None, "b": 1, "l": [None, 1, None]}, enable_flb_null="on")
     assert out == [{"a": None, "b": None, "l": [None, 1, None], "same": True}]
+    text = f("record.a = tostring(record.a) return 2, 0, record")
+    assert lua(text, {"a": None}, enable_flb_null="on") == [{"a": "userdata: NULL"}]
 
 
 def test_compat_converts_as_the_original_does():

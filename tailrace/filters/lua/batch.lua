@@ -38,6 +38,7 @@ local stdout = io.stdout
 
 local MOST_DEPTH = 200
 local EXACT = 9007199254740992 -- 2^53: from here on a double can't hold every integer
+local LAST_SECOND = 4294967294
 local TWO_31, TWO_32, TWO_63 = 2147483648, 4294967296, 9223372036854775808
 
 -- Scripts see these as metatables and may set their own: `type` 1 makes a table a list, 2 a map.
@@ -47,6 +48,7 @@ local settings = ...
 local null = settings.null        -- what a null is in Lua: nil or flb_null
 local plain = settings.compat     -- values go as the original would send them
 local int_keys, list_keys = settings.int_keys, settings.list_keys
+local is_table = settings.time_as_table
 local has_types = next(int_keys) ~= nil or next(list_keys) ~= nil
 
 -- ---------------------------------------------------------------------------------------------------- reading
@@ -617,19 +619,24 @@ local function write_time(seconds, nanoseconds)
   write_number(nanoseconds)
 end
 
+-- The time that was returned, in seconds and nanoseconds; nothing if it is the old one or none.
 local function new_time(given, is_table, sec, nsec, double)
+  local s, n
   if is_table then
     if type(given) ~= "table" then return nil end
-    local s, n = tonumber(given.sec) or 0, tonumber(given.nsec) or 0
-    if s ~= s or n ~= n or s >= TWO_63 or s <= -TWO_63 or n >= TWO_63 or n <= -TWO_63 then return nil end
-    s, n = truncated(s), truncated(n)
+    s, n = truncated(tonumber(given.sec) or 0), truncated(tonumber(given.nsec) or 0)
     if s == sec and n == nsec then return nil end
-    return s, n
+  else
+    local d = tonumber(given)
+    if d == nil and plain then d = 0 end
+    if d == nil or (d == double and not plain) then return nil end
+    s = truncated(d)
+    n = truncated((d - s) * 1e9)
   end
-  local d = tonumber(given)
-  if d == nil or d ~= d or d >= TWO_63 or d <= -TWO_63 or (d == double and not plain) then return nil end
-  local s = truncated(d)
-  return s, truncated((d - s) * 1e9)
+  if not (s >= 0 and s < LAST_SECOND and n >= 0 and n < LAST_SECOND) then
+    error("returned a time before 1970 or after 2106", 0)
+  end
+  return s, n
 end
 
 -- ---------------------------------------------------------------------------------------------------- the calls
@@ -685,14 +692,20 @@ local function write_replaced(new, length, metadata, meta_length, sec, nsec)
 end
 
 -- What the function made of the record at hand. `given` is the table it got, `new` the one it returned.
-local function write_result(code, given, new, meta_given, metadata, sec, nsec)
+local function write_result(code, given, new, meta_given, metadata, time, old_sec, old_nsec, old_double)
   if type(new) ~= "table" then
     error("returned code " .. code .. " with a " .. type(new) .. " where the record should be", 0)
   end
+  local sec, nsec
+  if code == 1 then sec, nsec = new_time(time, is_table, old_sec, old_nsec, old_double) end
   if type(metadata) ~= "table" or (not plain and rawequal(metadata, meta_given) and not is_touched(metadata, 0)) then
     metadata = nil
   end
   local length = list_length(new)
+  if length == nil and not rawequal(new, given) and is_list_of_tables(new, 1) then
+    length = maxn(new) -- records, with text keys beside them
+    if not is_list_of_tables(new, length) then length = nil end
+  end
   local meta_length = metadata and list_length(metadata)
   if meta_length and (meta_length ~= length or not is_list_of_tables(metadata, meta_length)) then
     error("returned metadata that is neither a map nor a list of as many maps as there are records", 0)
@@ -724,7 +737,7 @@ local function write_failure(start, message)
   write_text(tostring(message))
 end
 
-local globals, name, is_table, guard = _G, settings.call, settings.time_as_table, settings.guard
+local globals, name, guard = _G, settings.call, settings.guard
 local five, only
 
 -- One batch: `input` holds the records and, from `meta_at` on, their metadata (or -1); `times` int64 nanoseconds.
@@ -769,9 +782,7 @@ local function run(input, total, times, tag, meta_at)
         out[pos] = 0xc3
         pos = pos + 1
       elseif code == 1 or code == 2 then
-        local new_sec, new_nsec
-        if code == 1 then new_sec, new_nsec = new_time(time, is_table, sec, nsec, double) end
-        local done, message = pcall(write_result, code, record, new, meta_given, metadata, new_sec, new_nsec)
+        local done, message = pcall(write_result, code, record, new, meta_given, metadata, time, sec, nsec, double)
         if not done then write_failure(start, message) end
       elseif code == 0 then
         write_nil()

@@ -33,7 +33,8 @@ python = nil
 os.exit = function() error("os.exit can't be called in a filter", 2) end
 FLB_ENV = {}
 if settings.enable_flb_null then
-  flb_null = newproxy()
+  flb_null = newproxy(true)
+  getmetatable(flb_null).__tostring = function() return "userdata: NULL" end
   settings.null = flb_null
 end
 if settings.time_limit > 0 then
