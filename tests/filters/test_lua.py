@@ -345,7 +345,7 @@ NARROW = [
     ("local t = {} for i = 1, 3 do t[i] = record.a end record.b = t return 2, time, record", ["a"]),
     ("return 2, time, {x = record.a}", ["a"]),
     ("return 2, time, {{x = record.a}, {y = record.b}}", ["a", "b"]),
-    ("if record.a then record.c = type(record.a) .. tostring(record.b) end return 2, time, record", ["a", "b"]),
+    ("if record.a then record.c = type(record.a) .. type(record.b) end return 2, time, record", ["a", "b"]),
     ("record.b = tostring(#tag) record.b = record.b .. 'x' return 2, time, record", ["b"]),
 ]  # fmt: skip
 WIDE = [
