@@ -108,7 +108,7 @@ def guarantee(source: Instance, output: Instance, service: ServiceOptions) -> di
     if options.retry_limit is not None:
         limit = 1 if options.retry_limit == -1 else options.retry_limit
         end = f"given up, counted, after {limit} retries (retry_limit)"
-    elif options.queue_full != "block":
+    elif options.queue_full in ("drop_oldest", "drop_newest"):
         end = f"a full queue drops ({options.queue_full})"
     else:
         end = "retried until delivered"

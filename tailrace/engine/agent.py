@@ -14,6 +14,7 @@ from tailrace import __version__
 from tailrace.config.errors import FAILED_START, ConfigError, InvalidConfiguration, Problems
 from tailrace.config.source import Configuration
 from tailrace.engine.build import Builder, Instance, Plan, read_service
+from tailrace.engine.ending import last_line, left_of
 from tailrace.engine.metrics import MetricRegistry
 from tailrace.engine.pipeline import Pipeline, storage_type
 from tailrace.engine.service import ServiceOptions
@@ -364,15 +365,14 @@ class Agent:
         assert pipeline is not None
         assert service is not None
         grace = None if service.grace < 0 else float(service.grace)
-        left = await pipeline.stop(grace)
-        for port in pipeline.outputs:
-            waiting = port.queue.left()
-            if waiting:
-                self._log.error(
-                    f"[output:{port.name}] {waiting} events could not be delivered within the grace time"
-                )
-        if not left:
-            self._log.info("[engine] everything is delivered, the end")
+        await pipeline.stop(grace)
+        left = left_of(pipeline)
+        for each in left:
+            write = self._log.error if each.lost else self._log.warn
+            write(f"[output:{each.output}] {each}")
+        self._log.info(f"[engine] {last_line(pipeline, left)}")
+        if service.exit_code_on_loss and any(each.lost for each in left):
+            self.exit_code = self.exit_code or service.exit_code_on_loss
 
 
 def reload_grace(service: ServiceOptions) -> float | None:

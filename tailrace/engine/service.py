@@ -40,6 +40,9 @@ class ServiceOptions(Options):
     grace: int = option(5)
     """Seconds that the agent has at its end to deliver what it holds; -1: as long as it takes."""
 
+    exit_code_on_loss: int = option(0)
+    """Exit code when the grace time is over and events are lost; 0: as Fluent Bit, which tells nobody."""
+
     daemon: bool = option(False)
     """Run in the background."""
 

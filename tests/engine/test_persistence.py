@@ -35,10 +35,11 @@ class Life:
         self.plan, problems, self.sink = build(configuration(inputs, [], outputs), **service)
         assert not problems.errors
         self.storage = Storage(folder, Log(self.sink), sync_full=full)
+        self.storage_for_pipeline = self.storage
 
     async def __aenter__(self):
         self.storage.open()
-        self.pipeline = Pipeline(self.plan, Log(self.sink), self.storage)
+        self.pipeline = Pipeline(self.plan, Log(self.sink), self.storage_for_pipeline)
         await self.pipeline.start()
         return self
 
