@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from operator import not_
-from typing import Any
+from typing import Any, Self
 
 from tailrace.config import ConfigError, KeyText, one_of, option
 from tailrace.model import Body, Chunk
@@ -79,8 +79,7 @@ class Grep(Filter[GrepOptions]):
     def process(self, chunk: Chunk) -> Chunk:
         if self.wanted is None:
             return chunk
-        with budget(CHUNK_SECONDS):
-            return chunk.select(self.wanted(chunk.bodies))
+        return chunk.select(self.wanted(chunk.bodies))
 
 
 def rows(bodies: Sequence[Body], columns: list[Column]) -> Iterator[tuple[bool, ...]]:
@@ -94,8 +93,24 @@ class Memory(dict[str, bool]):
     def __init__(self, search: Callable[[str], Any]) -> None:
         super().__init__()
         self._search = search
+        self._learns = False
+
+    def column(self, look: Callable[[Self], list[bool]]) -> list[bool]:
+        """What `look` makes of what is remembered; texts that are not known yet are matched within a time limit."""
+        try:
+            return look(self)
+        except KeyError:
+            pass
+        with budget(CHUNK_SECONDS):
+            self._learns = True
+            try:
+                return look(self)
+            finally:
+                self._learns = False
 
     def __missing__(self, text: str) -> bool:
+        if not self._learns:
+            raise KeyError(text)
         found = self._search(text) is not None
         if len(text) <= LONGEST_REMEMBERED:
             if len(self) >= MOST_REMEMBERED:
@@ -113,7 +128,9 @@ def matcher(field: str, pattern: str) -> Column:
         raise ConfigError(f"regex: {error}") from error
     memory, get, key = Memory(regex.search), accessor.get, accessor.key
     if accessor.is_plain:
-        return lambda bodies: [
-            type(value := body.get(key)) is str and memory[value] for body in bodies
-        ]
-    return lambda bodies: [type(value := get(body)) is str and memory[value] for body in bodies]
+        return lambda bodies: memory.column(
+            lambda known: [type(value := body.get(key)) is str and known[value] for body in bodies]
+        )
+    return lambda bodies: memory.column(
+        lambda known: [type(value := get(body)) is str and known[value] for body in bodies]
+    )

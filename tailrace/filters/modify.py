@@ -16,6 +16,8 @@ remove_wildcard and move_to_* a text stands for all keys that begin with it; a s
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from itertools import compress
 from typing import Any
 
@@ -79,9 +81,13 @@ class Modify(Filter[ModifyOptions]):
         self.conditions = [make_condition(text) for text in options.condition]
         self.steps = [make_step(name, words) for name, words in options.rules]
         self.reshape = Reshape(self.change)
+        matches = "matches" in " ".join(options.condition).lower() or any(
+            name == "remove_regex" for name, _ in options.rules
+        )
+        self.limit = partial(budget, CHUNK_SECONDS) if matches else nullcontext
 
     def process(self, chunk: Chunk) -> Chunk:
-        with budget(CHUNK_SECONDS):
+        with self.limit():
             bodies = chunk.bodies
             if not self.conditions:
                 chunk.bodies = self.reshape(bodies)
