@@ -367,7 +367,7 @@ WIDE = [
     "-- debug\n return 2, time, record",
     "f = nil return 2, time, record",
 ]
-short_values = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(max_size=3) | st.dictionaries(st.sampled_from("xy"), st.integers(0, 3))  # fmt: skip
+short_values = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(max_size=3) | st.sampled_from(["\udcff", b"\xff"]) | st.dictionaries(st.sampled_from("xy"), st.integers(0, 3))  # fmt: skip
 short_bodies = st.lists(st.dictionaries(st.sampled_from("abcd"), short_values), min_size=1, max_size=4)  # fmt: skip
 
 
@@ -414,3 +414,17 @@ def test_a_null_is_removed_by_nil_only_where_the_script_can_see_it():
     assert lua(code, {"a": None, "b": 1}) == [{"a": None, "b": 1}]
     assert lua(code, {"a": None, "b": 1}, enable_flb_null="on") == [{"b": 1}]
     assert lua("-- debug\n" + code, {"a": None, "b": 1}, enable_flb_null="on") == [{"b": 1}]
+
+
+@pytest.mark.parametrize("count", [2, 15, 16, 40])
+def test_any_number_of_fields_crosses_as_rows_and_as_maps(count):
+    names = [f"k{number}" for number in range(count)]
+    code = f(f"record.all = {' .. '.join(f'(record.{name} or 0)' for name in names)} return 2, 0, record")  # fmt: skip
+    whole = {name: 1 for name in names}
+    assert fields(code) == names
+    assert lua(code, dict(whole)) == [{**whole, "all": "1" * count}]
+    part = {name: 1 for name in names[1::2]}
+    assert lua(code, dict(whole), dict(part)) == [
+        {**whole, "all": "1" * count},
+        {**part, "all": ("01" * count)[:count]},
+    ]

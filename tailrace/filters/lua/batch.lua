@@ -17,7 +17,7 @@ number or nil can't hold the value, its place in the input, three slots each). A
 sent back at all, and within a changed list or map the untouched parts are copied from the input byte by byte.
 
 When `fields` is set (see fields.lua), the batch comes as an array of rows instead, each with the values of the fields that
-the function reads, in their order; an extension in place of a value says that the record has no such field. Fields that
+the function reads, in their order, or as an array of maps of them, in that order too, if a record lacks one. Fields that
 are only written hold a placeholder, so that one sees what becomes of them.
 
 Memory layout of MessagePack: github.com/msgpack/msgpack/blob/master/spec.md.
@@ -146,7 +146,7 @@ local function read(at)
     local n = be32u(at + 1)
     return ffi_string(src + at + 5, n), at + 5 + n, true
   end
-  return nil, at + 3, false -- the extension that stands for a field which isn't there
+  error("a value of MessagePack type " .. b .. " can't go into Lua")
 end
 
 -- How many bytes the value at a place takes; only kinds that `read` marks.
@@ -504,16 +504,28 @@ local function read_record(at)
   return setmetatable(record, MAP), at
 end
 
--- The same for a row of the fields that the function can touch. Those that aren't there count as nil.
+-- The same for the fields that the function reads. Those that aren't there count as nil.
 local function read_row(at)
   local record = new_table(0, count + #written)
-  at = at + (count < 16 and 1 or count < 65536 and 3 or 5)
+  local head, left = src[at], count -- pairs of a map that are still to come
+  local is_map = head >= 0x80 and head < 0x90 or head == 0xde
+  if is_map then left = head == 0xde and src[at + 1] * 256 + src[at + 2] or head - 0x80 end
+  at = at + (head >= 0x80 and head < 0xa0 and 1 or 3)
+  local key, after
+  if is_map and left > 0 then key, after = read(at) end
   for i = 1, count do
-    local key, place = keys[i], at
-    local value, marked
-    value, at, marked = read(at)
-    values[i], marks[i] = value, marked and place
-    if value ~= nil then record[key] = value end
+    local value, place
+    if not is_map or (left > 0 and key == keys[i]) then
+      if is_map then at = after end
+      place = at
+      local marked
+      value, at, marked = read(at)
+      if not marked then place = false end
+      left = left - 1
+      if is_map and left > 0 then key, after = read(at) end
+      if value ~= nil then record[keys[i]] = value end
+    end
+    values[i], marks[i] = value, place
   end
   for i = 1, #written do record[written[i]] = UNTOUCHED end
   return setmetatable(record, MAP), at

@@ -10,8 +10,6 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from tailrace.config import ConfigError
 from tailrace.model import Body, Metadata
 from tailrace.plugin import Context
@@ -174,22 +172,18 @@ def may_choose(options: LuaOptions, text: bytes) -> bool:
     return words.count(options.call.encode()) == 1 and not REACHING.intersection(words)
 
 
-ABSENT = msgspec.msgpack.Ext(0, b"")
-
-
 def rows_of(names: list[str]) -> Callable[[list[Body]], list[Any]]:
-    """Makes of bodies rows with the values of these fields, `ABSENT` where a body has none."""
+    """Makes of bodies rows with the values of these fields; maps if a body lacks one."""
     if not names:
         return lambda bodies: [()] * len(bodies)
-    if len(names) == 1:
-        (name,) = names
-        return lambda bodies: [(body.get(name, ABSENT),) for body in bodies]
     pick = itemgetter(*names)
+    name = names[0]
+    is_one = len(names) == 1
 
     def rows(bodies: list[Body]) -> list[Any]:
         try:
-            return list(map(pick, bodies))
+            return [(body[name],) for body in bodies] if is_one else list(map(pick, bodies))
         except KeyError:
-            return [[body.get(name, ABSENT) for name in names] for body in bodies]
+            return [{name: body[name] for name in names if name in body} for body in bodies]
 
     return rows
