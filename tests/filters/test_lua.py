@@ -420,10 +420,10 @@ def test_a_null_is_removed_by_nil_only_where_the_script_can_see_it():
 def test_any_number_of_fields_crosses_as_rows_and_as_maps(count):
     names = [f"k{number}" for number in range(count)]
     code = f(f"record.all = {' .. '.join(f'(record.{name} or 0)' for name in names)} return 2, 0, record")  # fmt: skip
-    whole = {name: 1 for name in names}
+    whole = dict.fromkeys(names, 1)
     assert fields(code) == names
     assert lua(code, dict(whole)) == [{**whole, "all": "1" * count}]
-    part = {name: 1 for name in names[1::2]}
+    part = dict.fromkeys(names[1::2], 1)
     assert lua(code, dict(whole), dict(part)) == [
         {**whole, "all": "1" * count},
         {**part, "all": ("01" * count)[:count]},
