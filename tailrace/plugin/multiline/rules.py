@@ -26,6 +26,7 @@ from tailrace.config.source import Section, Value
 from tailrace.config.types import Reader, read_words, text
 from tailrace.model.regex import Regex, RegexError, compile_regex
 from tailrace.plugin.base import Parser
+from tailrace.plugin.multiline.choice import NO_CHOICE, Choice
 
 START = "start_state"
 FLUSH_MS = 4000
@@ -47,18 +48,31 @@ class Rule:
 
     `nexts` are the rules that a following line may match; `may_end` says that the message is complete with the
     line that matched, because another one may begin after it. `search_line` is for texts without line feeds.
+    `choice` tells which of `nexts` a line matches.
     """
 
-    __slots__ = ("is_start", "may_end", "next_state", "nexts", "search", "search_line", "states")
+    __slots__ = (
+        "choice",
+        "is_start",
+        "may_end",
+        "next_state",
+        "nexts",
+        "regex",
+        "search",
+        "search_line",
+        "states",
+    )
 
     def __init__(self, states: tuple[str, ...], regex: Regex, next_state: str) -> None:
         self.states = states
+        self.regex = regex
         self.search = regex.search
         self.search_line = regex.search_line
         self.next_state = next_state
         self.is_start = START in states
         self.nexts: tuple[Rule, ...] = ()
         self.may_end = False
+        self.choice = NO_CHOICE
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +197,7 @@ def link(rules: Iterable[RuleText]) -> tuple[Rule, ...]:
                 "Add one, or mend its name.",
             )
         rule.nexts = tuple(each for each in following if not each.is_start)
+        rule.choice = Choice(rule.nexts)
         rule.may_end = any(each.is_start for each in following)
     return tuple(made)
 

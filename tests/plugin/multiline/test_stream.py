@@ -304,6 +304,43 @@ def test_no_line_is_lost_or_comes_twice(lines, names):
     assert [line for line in came if line] == sorted(line for line in lines if line)
 
 
+ODD_RULES = [
+    'rule "start_state" "/^(- |$)/" "cont"\nrule "cont" "/^(  |$)/" "cont"',
+    'rule "start_state" "/^- /" "a"\nrule "a" "/^$|y/" "b"\nrule "b, a" "/z/" "start_state"',
+    'rule "start_state, more" "/x/" "more"\nrule "more" "/^  /" "end"\nrule "end" "/y|z/" "more"',
+    'rule "start_state" "/Error|^-/" "a"\nrule "start_state" "/^$/" "a"\nrule "a" "/^(?i:Y)/" "a"',
+]
+
+
+@given(
+    batches=st.lists(
+        st.lists(st.sampled_from(["- x", "  y", "z", "y", "", "an Error"]), max_size=8), max_size=4
+    ),
+    rules=st.sampled_from(ODD_RULES),
+    key=st.sampled_from(["", "\nkey_content k"]),
+)
+def test_the_fast_way_gives_what_the_plain_one_gives(batches, rules, key):
+    parser = parser_of(f"name x\ntype regex{key}\n{rules}")
+    fast, plain = Stream([parser]), Stream([parser])
+    plain._plain = None
+    for number, batch in enumerate([*batches, None]):
+        found, expected = Joined(), Joined()
+        for stream, out in ((fast, found), (plain, expected)):
+            if batch is None:
+                stream.flush(out)
+            else:
+                stream.feed_lines(
+                    batch, [(number, at) for at in range(len(batch))], NOW + number, out
+                )
+        assert found.bodies == expected.bodies
+        assert found.times == expected.times
+        assert found.origins == expected.origins
+        held, due = fast.held(), plain.held()
+        assert [(g.origin, g.touched_ns, g.size) for g in held] == [
+            (g.origin, g.touched_ns, g.size) for g in due
+        ]
+
+
 BODIES = st.lists(
     st.dictionaries(
         st.sampled_from(["log", "stream", "_p", "time"]),
