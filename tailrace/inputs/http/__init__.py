@@ -143,8 +143,6 @@ class Http(Input[HttpOptions]):
         """Refuse what is no request with records."""
         if not request.target.startswith("/"):
             raise Refusal(400, "invalid request")
-        if request.version == "1.1" and "host" not in request.headers:
-            raise Refusal(400, "missing host header")
         if request.method != "POST":
             raise Refusal(400, "invalid HTTP method")
         if "content-type" not in request.headers:

@@ -117,13 +117,16 @@ def test_a_form_is_one_record_of_text():
         ([], {}, b"error: header 'Content-Type' is not set\n"),
         (["Content-Type: text/plain"], {}, b"error: invalid 'Content-Type'\n"),
         ([JSON], {"method": "PUT"}, b"error: invalid HTTP method\n"),
-        ([JSON], {"host": ""}, b"error: missing host header\n"),
         ([JSON], {"path": "*"}, b"error: invalid request\n"),
     ],
 )
 def test_other_requests_are_refused_with_a_reason(headers, named, text):
     (status, _, body), chunks = asked("", b'{"a":1}', *headers, **named)
     assert (status, body, chunks) == (400, text, [])
+
+
+def test_a_request_need_not_name_the_host():
+    assert asked("", b'{"a":1}', JSON, host="")[0][0] == 201
 
 
 def test_an_empty_body_is_refused():
