@@ -31,15 +31,17 @@ def compile_c(path, source, *flags):
 @pytest.fixture(scope="module")
 def like_go(tmp_path_factory):
     folder = tmp_path_factory.mktemp("like_go")
-    assert load(compile_c(folder / "like_go.so", HERE / "like_go.c", "-DPROXY=11")) == "like_go"
+    for name, flags in (("like_go", ()), ("plain_go", ("-DPLAIN",))):
+        flags = ("-DPROXY=11", f'-DNAME="{name.title()}"', *flags)
+        assert load(compile_c(folder / f"{name}.so", HERE / "like_go.c", *flags)) == name
 
 
-def flushed(tmp_path, options, bodies=({"a": 1},), context=None):
+def flushed(tmp_path, options, bodies=({"a": 1},), context=None, name="like_go"):
     """Start the stand-in, flush one chunk, stop; gives the bytes it wrote."""
     path = tmp_path / "out"
 
     async def scenario():
-        plugin = make_plugin("output", "like_go", f"path {path}\n{options}", context)
+        plugin = make_plugin("output", name, f"path {path}\n{options}", context)
         await plugin.start()
         try:
             await plugin.flush(chunk_of(list(bodies)))
@@ -51,10 +53,11 @@ def flushed(tmp_path, options, bodies=({"a": 1},), context=None):
 
 
 @needs_cc
-def test_a_chunk_is_handed_over_as_the_original_encodes_it(like_go, tmp_path):
+@pytest.mark.parametrize("name", ["like_go", "plain_go"])
+def test_a_chunk_is_handed_over_as_the_original_encodes_it(like_go, tmp_path, name):
     chunk = chunk_of([{"a": 1}, {"s": "x\0y"}])
     expected = encode_events(chunk.times, None, chunk.bodies)
-    assert flushed(tmp_path, "match *", chunk.bodies) == expected + b"exit"
+    assert flushed(tmp_path, "match *", chunk.bodies, name=name) == expected + b"exit"
 
 
 @needs_cc
@@ -117,7 +120,7 @@ def test_a_plugin_that_does_not_initialize_is_an_error(like_go):
     ("source", "flags", "said"),
     [
         ("int x;", (), "FLBPluginRegister"),
-        ((HERE / "like_go.c").read_text(), ("-DPROXY=1",), "only Go"),
+        ((HERE / "like_go.c").read_text(), ("-DPROXY=1", '-DNAME="x"'), "only Go"),
         ("int FLBPluginRegister(void *def) { return -1; }", (), "failed"),
     ],
 )

@@ -16,13 +16,27 @@ struct api {
 };
 struct context { void *remote; };
 struct plugin { void *unused; struct api *api; void *instance; struct context *context; };
+#ifdef PLAIN /* functions without a context */
+#define FLUSH FLBPluginFlush
+#define EXIT FLBPluginExit
+#define CONTEXT
+#define COMMA
+#else
+#define FLUSH FLBPluginFlushCtx
+#define EXIT FLBPluginExitCtx
+#define CONTEXT void *ctx
+#define COMMA ,
+#endif
+
 struct state { char path[512]; int answer; int delay; };
+
+static struct state *last;
 
 int FLBPluginRegister(struct definition *def)
 {
     def->type = 2;
     def->proxy = PROXY;
-    def->name = strdup("Like_Go");
+    def->name = strdup(NAME);
     def->description = strdup("As if it were Go");
     return 0;
 }
@@ -48,20 +62,29 @@ int FLBPluginInit(struct plugin *plugin)
     if (plugin->api->output_log_check(plugin->instance, 3))
         plugin->api->log_print(3, __FILE__, __LINE__, "%s", "hello from C");
     plugin->context->remote = state;
+    last = state;
     return 1;
 }
 
-int FLBPluginFlushCtx(void *ctx, void *data, int size, char *tag)
+int FLUSH(CONTEXT COMMA void *data, int size, char *tag)
 {
+#ifdef PLAIN
+    struct state *state = last;
+#else
     struct state *state = ctx;
+#endif
     if (state->delay)
         usleep(state->delay * 1000);
     put(state, data, size);
     return state->answer;
 }
 
-int FLBPluginExitCtx(void *ctx)
+int EXIT(CONTEXT)
 {
+#ifdef PLAIN
+    put(last, "exit", 4);
+#else
     put(ctx, "exit", 4);
+#endif
     return 1;
 }
