@@ -414,8 +414,8 @@ local function write_field(key, v, place, depth)
   return write(v, depth)
 end
 
--- A map with the keys of `shadow` first, in their order; `untouched` is false for a table that isn't the shadow's own.
-local function write_map(t, shadow, own, depth)
+-- A map with the keys of its shadow first, in their order.
+local function write_map(t, shadow, depth)
   local count, place = 0, begin(0xdf)
   local known
   if shadow then
@@ -424,7 +424,7 @@ local function write_map(t, shadow, own, depth)
       local key, was, mark = shadow[i], shadow[i + 1], shadow[i + 2]
       local v = rawget(t, key)
       known[key] = true
-      if v ~= nil or (own and was == nil and mark) then
+      if v ~= nil or (was == nil and mark) then
         write_key(key)
         write_field(key, v, mark and rawequal(v, was) and mark, depth + 1)
         count = count + 1
@@ -447,7 +447,7 @@ function write_table(t, depth)
   if length then
     write_list(t, length, depth)
   else
-    write_map(t, not plain and shadows[t] or nil, true, depth)
+    write_map(t, not plain and shadows[t] or nil, depth)
   end
 end
 
@@ -470,6 +470,7 @@ end
 
 local fields -- the names of the only fields that cross, or nil
 local written -- the names of fields that the function writes and never reads
+local is_field = {} -- the set of `fields`
 local UNTOUCHED = newproxy()
 
 -- The record at hand: its table, and its keys, values and marks, reused from record to record.
@@ -611,14 +612,38 @@ local function add_typed(record, changes)
   return changes
 end
 
--- A shadow of the record at hand as lists and maps within have it; for tables that a script returns in its place.
-local function record_shadow()
-  local shadow = new_table(3 * count, 1)
+-- A record that a script returns in place of the one at hand: fields that it has from that one come first, as they were there.
+local function write_fresh(t)
+  local written_count, place = 0, begin(0xdf)
   for i = 1, count do
-    shadow[3 * i - 2], shadow[3 * i - 1], shadow[3 * i] = keys[i], values[i], marks[i]
+    local key = keys[i]
+    local v = rawget(t, key)
+    if v ~= nil then
+      write_text(key)
+      write_field(key, v, marks[i] and rawequal(v, values[i]) and marks[i], 1)
+      written_count = written_count + 1
+    end
   end
-  shadow.n = count
-  return shadow
+  for key, v in next, t do
+    if fields and not is_field[key] or not fields and seen[key] ~= number then
+      write_key(key)
+      write_field(key, v, false, 1)
+      written_count = written_count + 1
+    end
+  end
+  put32(place, written_count)
+end
+
+-- One of the records that a script returned.
+local function write_record(t)
+  local shadow = shadows[t]
+  if plain then
+    write_map(t, nil, 0)
+  elseif shadow then
+    write_map(t, shadow, 0)
+  else
+    write_fresh(t)
+  end
 end
 
 -- ---------------------------------------------------------------------------------------------------- time
@@ -674,23 +699,10 @@ local function write_replaced(new, length, metadata, meta_length, sec, nsec)
   pos = pos + 1
   if length == nil then
     put32(begin(0xdd), 1)
-    local shadow = shadows[new]
-    if plain then
-      write_map(new, nil, false, 0)
-    else
-      write_map(new, shadow or record_shadow(), shadow ~= nil, 0)
-    end
+    write_record(new)
   else
     put32(begin(0xdd), length)
-    for i = 1, length do
-      local each = rawget(new, i)
-      local shadow = shadows[each]
-      if plain then
-        write_map(each, nil, false, 0)
-      else
-        write_map(each, shadow or record_shadow(), shadow ~= nil, 0)
-      end
-    end
+    for i = 1, length do write_record(rawget(new, i)) end
   end
   if metadata == nil then
     write_nil()
@@ -812,7 +824,7 @@ return function()
   five, fields, written = settings.parameters == 5, settings.fields, settings.written
   if fields then
     only = globals[name]
-    for i = 1, #fields do keys[i] = fields[i] end
+    for i = 1, #fields do keys[i], is_field[fields[i]] = fields[i], true end
     count = #fields
   end
   return run
