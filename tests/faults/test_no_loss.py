@@ -13,7 +13,8 @@ import pytest
 
 from tests.faults.sink import Sink
 
-KILLS = int(os.environ.get("TAILRACE_KILLS", "30"))
+KILLS = int(os.environ.get("TAILRACE_KILLS", "10"))
+"""How often each test kills the agent; 30 and more are the long form."""
 AGENT = Path(sys.executable).with_name("tailrace")
 
 TAIL_TO_HTTP = """
@@ -23,9 +24,11 @@ TAIL_TO_HTTP = """
     log_level error
     scheduler.base 1
     scheduler.cap 1
+    parsers_file {folder}/parsers.conf
 [INPUT]
     name   tail
     path   {folder}/app.log*
+    {more}
     tag    t
     db     {folder}/positions.db
     read_from_head on
@@ -39,13 +42,31 @@ TAIL_TO_HTTP = """
     retry_limit no_limits
 """
 
+PARSERS = """
+[MULTILINE_PARSER]
+    name  stack
+    type  regex
+    flush_timeout 500
+    rule  "start_state" "/^START/" "more"
+    rule  "more"        "/^  /"    "more"
+"""
+LINE = "line {number:07d}\n"
+STACK = "START {number:07d}\n  at one\n  at two\n"
+
+
+def configuration(folder, port, more=""):
+    (folder / "parsers.conf").write_text(PARSERS)
+    path = folder / "agent.conf"
+    path.write_text(TAIL_TO_HTTP.format(folder=folder, port=port, more=more))
+    return path
+
 
 class Writer(threading.Thread):
-    """Appends numbered lines, and renames the file away now and then."""
+    """Appends numbered events, in pieces, and renames the file away now and then. `written` are the events as text."""
 
-    def __init__(self, path, seed):
+    def __init__(self, path, event, seed):
         super().__init__()
-        self.path, self.random = path, random.Random(seed)
+        self.path, self.event, self.random = path, event, random.Random(seed)
         self.written, self.rotations = [], 0
         self.ended = threading.Event()
 
@@ -53,9 +74,13 @@ class Writer(threading.Thread):
         file = self.path.open("a")
         while not self.ended.wait(0.01):
             for _ in range(20):
-                line = f"line {len(self.written):07d}"
-                self.written.append(line)
-                file.write(line + "\n")
+                text = self.event.format(number=len(self.written))
+                self.written.append(text)
+                half = self.random.randrange(len(text)) if self.random.random() < 0.05 else 0
+                if half:
+                    file.write(text[:half])
+                    file.flush()
+                file.write(text[half:])
             file.flush()
             if self.random.random() < 0.02:
                 file.close()
@@ -69,12 +94,11 @@ def start(config):
     return subprocess.Popen([AGENT, "-c", config], stderr=subprocess.DEVNULL)
 
 
-@pytest.mark.timeout(240)
-def test_kill_9_at_random_moments_loses_no_line(tmp_path):
+def kill_again_and_again(folder, event, more=""):
+    """What was written, what arrived how often, and how often the file was renamed meanwhile."""
     sink, pick = Sink(failing=0.2), random.Random(3)
-    config = tmp_path / "agent.conf"
-    config.write_text(TAIL_TO_HTTP.format(folder=tmp_path, port=sink.port))
-    writer = Writer(tmp_path / "app.log", seed=5)
+    config = configuration(folder, sink.port, more)
+    writer = Writer(folder / "app.log", event, seed=5)
     writer.start()
     agent = start(config)
     try:
@@ -96,20 +120,32 @@ def test_kill_9_at_random_moments_loses_no_line(tmp_path):
         agent.kill()
         agent.wait()
         sink.close()
-    missing = [line for line in writer.written if line not in sink.lines]
-    assert not missing, (
-        f"{len(missing)} of {len(writer.written)} lines are lost, the first: {missing[0]}"
-    )
-    assert writer.rotations > 3
+    return writer.written, sink.lines, writer.rotations
+
+
+@pytest.mark.timeout(240)
+def test_kill_9_at_random_moments_loses_no_line(tmp_path):
+    written, arrived, rotations = kill_again_and_again(tmp_path, LINE)
+    missing = [line for line in written if line[:-1] not in arrived]
+    assert not missing, f"{len(missing)} of {len(written)} lines are lost, the first: {missing[0]}"
+    assert rotations > KILLS // 10
+
+
+@pytest.mark.timeout(240)
+def test_kill_9_at_random_moments_loses_no_line_of_joined_events(tmp_path):
+    """Lines that are held back are read again after a crash, and joined again."""
+    written, arrived, rotations = kill_again_and_again(tmp_path, STACK, "multiline.parser stack")
+    missing = [event for event in written if event not in arrived]
+    assert not missing, f"{len(missing)} of {len(written)} events are lost, the first: {missing[0]}"
+    assert rotations > KILLS // 10
 
 
 @pytest.mark.timeout(60)
 def test_a_dead_output_never_pauses_the_healthy_one(tmp_path):
     healthy = Sink()
-    config = tmp_path / "agent.conf"
-    text = TAIL_TO_HTTP.format(folder=tmp_path, port=healthy.port)
+    config = configuration(tmp_path, healthy.port)
     config.write_text(
-        text
+        config.read_text()
         + "[OUTPUT]\n    name http\n    match *\n    host 127.0.0.1\n    port 1\n    retry_limit no_limits\n"
     )
     lines = [f"line {number:07d} {'x' * 200}" for number in range(60_000)]
