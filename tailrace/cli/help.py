@@ -24,6 +24,8 @@ Commands
   new KIND NAME                 write a plugin with its test
   schema                        print the JSON Schema of configurations, for editors
   dlq list|show|replay|purge    look at dead letters, and send them again
+  top [URL]                     watch a running pipeline: rates, queues, books
+  tap INPUT [URL]               see the events of an input as they pass each stage
   chunks list|check|dump|repair look into a folder of stored chunks, Fluent Bit's included
   wamrc -o OUT.aot IN.wasm      compile a WebAssembly module ahead of time
 
@@ -45,6 +47,8 @@ Pipeline
 Running
   -D, --dry-run                 check everything, start nothing
   -d, --daemon                  run in the background
+      --processes=N             run N engines, which share ports and divide files
+      --watch                   take up the configuration whenever one of its files changes
       --supervisor              run under a parent process that starts it again
   -w, --workdir=PATH            the working directory
   -Y, --enable-hot-reload       take up a changed configuration at SIGHUP

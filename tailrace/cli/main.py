@@ -16,6 +16,8 @@ SUBCOMMANDS = (
     "new",
     "plugins",
     "schema",
+    "tap",
+    "top",
     "wamrc",
 )
 

@@ -19,6 +19,9 @@ from tailrace.engine.metrics import MetricRegistry
 from tailrace.engine.service import ServiceOptions
 from tailrace.plugin.log import LEVELS, Level, Log, LogSink
 
+ENGINE = "TAILRACE_ENGINE"
+"""Set for the engines of a supervisor; see `engine.link`."""
+
 
 def run(argv: list[str]) -> int:
     """The exit code of a run with these arguments (without the program's name)."""
@@ -39,10 +42,10 @@ def run(argv: list[str]) -> int:
         return show_plugin_schema()
     if arguments.workdir:
         os.chdir(arguments.workdir)
-    return run_pipeline(arguments)
+    return run_pipeline(arguments, argv)
 
 
-def run_pipeline(arguments: Arguments) -> int:
+def run_pipeline(arguments: Arguments, argv: list[str]) -> int:
     """Load, check, and unless it is a dry run start."""
 
     def loader() -> tuple[Configuration, Problems]:
@@ -57,8 +60,15 @@ def run_pipeline(arguments: Arguments) -> int:
 
     if arguments.dry_run:
         return dry_run(load_once_then_again, sink)
+    if ENGINE in os.environ:
+        return start(load_once_then_again, sink, arguments)
     if arguments.daemon or is_on(configuration, "daemon"):
         go_to_background()
+    processes = configuration.service.text("processes", "1")
+    if processes.isdecimal() and int(processes) > 1:
+        from tailrace.cli.fleet import run_fleet
+
+        return run_fleet(argv, int(processes), loader, sink, arguments.watch)
     if arguments.supervisor:
         return supervise(lambda: start(load_once_then_again, sink, arguments), Log(sink))
     return start(load_once_then_again, sink, arguments)
@@ -100,10 +110,20 @@ def start(
     tune_allocator()
 
     async def life() -> int:
-        agent = Agent(loader, sink)
+        if ENGINE in os.environ:
+            from tailrace.engine.link import EngineLink, engine_of_environment
+
+            share, descriptor = engine_of_environment()
+            agent = Agent(loader, sink, share)
+            if descriptor is not None:
+                agent.companions.append(EngineLink(agent, descriptor))
+        else:
+            agent = Agent(loader, sink)
+            agent.companions.append(LazyApi(agent))
+            if arguments.watch:
+                agent.companions.append(ConfigurationWatch(agent))
         if arguments.trace.input:
-            agent.companions.append(TraceFromStart(agent, arguments.trace))
-        agent.companions.append(LazyApi(agent))
+            agent.companions.insert(0, TraceFromStart(agent, arguments.trace))
         return await agent.run()
 
     try:
@@ -133,6 +153,30 @@ class LazyApi:
     async def close(self) -> None:
         if self._server is not None:
             await self._server.close()
+
+
+class ConfigurationWatch:
+    """`--watch`: reloads when a file of the configuration changes."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._task: asyncio.Task[None] | None = None
+
+    async def apply(self, service: ServiceOptions) -> None:
+        if self._task is None:
+            from tailrace.engine.watching import watch
+
+            waiting = watch(self._files, self._agent.reload)
+            self._task = asyncio.get_running_loop().create_task(waiting, name="watch")
+
+    def _files(self) -> list[str]:
+        pipeline = self._agent.pipeline
+        return pipeline.plan.configuration.files if pipeline is not None else []
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
 
 class TraceFromStart:

@@ -58,12 +58,14 @@ SWITCHES = frozenset(
         "enable-hot-reload",
         "enable-chunk-trace",
         "enable-fips",
+        "watch",
         "disable-thread-safety-on-hot-reloading",
     }
 )
 VALUES = frozenset(set(SHORT.values()) - SWITCHES) | {
     "http_listen",
     "http_port",
+    "processes",
     "trace",
     "trace-input",
     "trace-output",
@@ -77,6 +79,7 @@ SERVICE_VALUES = {
     "port": "http_port",
     "http_port": "http_port",
     "http_listen": "http_listen",
+    "processes": "processes",
     "coro_stack_size": "coro_stack_size",
 }
 SERVICE_SWITCHES = {
@@ -120,6 +123,7 @@ class Arguments:
     dry_run: bool = False
     daemon: bool = False
     supervisor: bool = False
+    watch: bool = False
     version: bool = False
     help: bool = False
     help_plugin: tuple[str, str] | None = None

@@ -19,6 +19,7 @@ from tailrace.engine.metrics import MetricRegistry
 from tailrace.engine.pipeline import Pipeline, storage_type
 from tailrace.engine.service import ServiceOptions
 from tailrace.plugin.log import Log, LogSink
+from tailrace.plugin.share import WHOLE, Share
 
 if TYPE_CHECKING:
     from tailrace.engine.storage import Storage
@@ -49,7 +50,11 @@ class Checked:
 
 
 def check(
-    load: Loader, log: Log, metrics: MetricRegistry, on_stop: Callable[[int], None]
+    load: Loader,
+    log: Log,
+    metrics: MetricRegistry,
+    on_stop: Callable[[int], None],
+    share: Share = WHOLE,
 ) -> Checked:
     """Read a configuration and make all its instances, without starting anything."""
     configuration, problems = load()
@@ -59,7 +64,7 @@ def check(
         from tailrace.engine.external import load_plugins
 
         load_plugins(configuration.plugins, config_dir, problems)
-    builder = Builder(configuration, service, log, problems, metrics, on_stop, config_dir)
+    builder = Builder(configuration, service, log, problems, metrics, on_stop, config_dir, share)
     plan = builder.build()
     return Checked(None if problems.errors else plan, service, problems)
 
@@ -83,7 +88,8 @@ class Companion(Protocol):
 class Agent:
     """Runs what `load` gives, until a signal, an input, or a failure ends it."""
 
-    def __init__(self, load: Loader, sink: LogSink) -> None:
+    def __init__(self, load: Loader, sink: LogSink, share: Share = WHOLE) -> None:
+        self.share = share
         self._load = load
         self.log = self._log = Log(sink)
         self.config_dir = Path()
@@ -120,7 +126,7 @@ class Agent:
 
     async def run(self, checked: Checked | None = None) -> int:
         """Run until told to end; the exit code."""
-        checked = checked or check(self._load, self._log, self.metrics, self.stop)
+        checked = checked or check(self._load, self._log, self.metrics, self.stop, self.share)
         if checked.plan is None or checked.service is None:
             report(checked.problems, self._log)
             return exit_code_of(checked.problems)
@@ -182,7 +188,7 @@ class Agent:
             from tailrace.engine.storage import Storage
 
             storage = Storage(
-                Path(service.storage_path),
+                self._storage_folder(service),
                 self._log,
                 sync_full=service.storage_sync == "full",
                 checksum=service.storage_checksum,
@@ -196,6 +202,11 @@ class Agent:
         if problems.errors:
             raise InvalidConfiguration(problems)
         return self._storage
+
+    def _storage_folder(self, service: ServiceOptions) -> Path:
+        """The first engine has `storage.path` itself, so that what one process left is delivered; others a folder in it."""
+        folder = Path(service.storage_path)
+        return folder / f"engine-{self.share.index}" if self.share.index else folder
 
     async def _wait_for_event(self) -> str:
         waits = {
@@ -244,7 +255,7 @@ class Agent:
         old, old_service = self.pipeline, self.service
         assert old is not None
         assert old_service is not None
-        checked = check(self._load, self._log, self.metrics, self.stop)
+        checked = check(self._load, self._log, self.metrics, self.stop, self.share)
         if checked.plan is None or checked.service is None:
             report(checked.problems, self._log)
             self._log.error("[reload] the configuration can't be used; the old pipeline goes on")
@@ -304,7 +315,11 @@ class Agent:
         def remake(instance: Instance) -> Instance | None:
             if not made:
                 again = check(
-                    lambda: (plan.configuration, Problems()), self._log, self.metrics, self.stop
+                    lambda: (plan.configuration, Problems()),
+                    self._log,
+                    self.metrics,
+                    self.stop,
+                    self.share,
                 )
                 made.extend(again.plan.instances() if again.plan is not None else [])
             own = (each for each in made if each.kind == instance.kind)
@@ -352,7 +367,9 @@ class Agent:
                 "[reload] the new pipeline can't be started; back to the old configuration"
             )
         configuration = old.plan.configuration
-        again = check(lambda: (configuration, Problems()), self._log, self.metrics, self.stop)
+        again = check(
+            lambda: (configuration, Problems()), self._log, self.metrics, self.stop, self.share
+        )
         if again.plan is None or again.service is None:
             self._log.error("[reload] the old configuration can't be built any more")
             self.stop(FAILED_START)

@@ -27,6 +27,7 @@ from tailrace.model.condition import Condition, ConditionError
 from tailrace.plugin import registry
 from tailrace.plugin.base import Kind
 from tailrace.plugin.log import Log
+from tailrace.plugin.share import WHOLE, Share
 
 NOT_OPTIONS = frozenset({"name", "processors"})
 
@@ -115,11 +116,13 @@ class Builder:
         metrics: MetricRegistry,
         on_stop: Callable[[int], None],
         config_dir: Path,
+        share: Share = WHOLE,
     ) -> None:
         self.configuration = configuration
         self.problems = problems
         self.log = log
         self.services = Services(configuration, options, metrics, config_dir, on_stop)
+        self.services.share = share
         self._numbers: dict[str, int] = {}
         self._names: dict[tuple[str, str], Place] = {}
 
@@ -127,7 +130,7 @@ class Builder:
         configuration = self.configuration
         plan = Plan(self.services, configuration)
         self.services.check_parsers(self.problems)
-        plan.inputs = self._make_all("input", configuration.inputs)
+        plan.inputs = self._make_all("input", self._inputs_of_share(configuration.inputs))
         plan.filters = self._make_all("filter", configuration.filters)
         plan.outputs = self._make_all("output", configuration.outputs)
         plan.customs = self._make_all("custom", configuration.customs)
@@ -136,6 +139,26 @@ class Builder:
     def _make_all(self, kind: Kind, sections: Iterable[Section]) -> list[Instance]:
         made = (self._make(kind, section) for section in sections)
         return [instance for instance in made if instance is not None]
+
+    def _inputs_of_share(self, sections: list[Section]) -> list[Section]:
+        """The inputs that this engine runs: those that divide their work, and listeners, whose port is shared; the first has the others."""
+        share = self.services.share
+        if share.count <= 1:
+            return sections
+        chosen = []
+        for section in sections:
+            try:
+                cls = registry.find("input", section.text("name"))
+            except (ConfigError, ImportError):
+                chosen.append(section)  # told of when it is made
+                continue
+            if option_table(registry.options_class(cls)).find("net.share_port") is not None:
+                own = [entry for entry in section if entry.name != "net.share_port"]
+                shared = Entry("net.share_port", "on", section.place)
+                chosen.append(replace(section, entries=[*own, shared]))
+            elif cls.divides or share.index == 0:
+                chosen.append(section)
+        return chosen
 
     def _make(self, kind: Kind, section: Section) -> Instance | None:
         entry = section.last("name")

@@ -64,6 +64,7 @@ class EngineContext:
         self.clock = SystemClock()
         self.metrics = InstanceMetrics(services.metrics, name)
         self.config_dir: Path = services.config_dir
+        self.share = services.share
         self.variables = services.variables
         self._services = services
         self._timers: list[Any] = []

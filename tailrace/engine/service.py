@@ -64,6 +64,9 @@ class ServiceOptions(Options):
     sp_convert_from_str_to_num: bool = option(True, name="sp.convert_from_str_to_num")
     """Stream processor: numbers in text count as numbers."""
 
+    processes: int = option(1)
+    """Engines to run under a supervisor; they share listening ports and divide tailed files."""
+
     http_server: bool = option(False)
     """Serve the HTTP API."""
 

@@ -13,6 +13,7 @@ from tailrace.config.source import Configuration, Section
 from tailrace.engine.metrics import MetricRegistry
 from tailrace.engine.service import ServiceOptions
 from tailrace.plugin.base import Parser
+from tailrace.plugin.share import WHOLE
 
 if TYPE_CHECKING:
     from tailrace.model.metrics import MetricSet
@@ -34,6 +35,8 @@ class Services:
         self.config_dir = config_dir
         self.variables: Mapping[str, str] = configuration.env
         self.running = False
+        self.share = WHOLE
+        """The part of the work that is this engine's."""
         self.agent_metrics: Callable[[], MetricSet] = no_metrics
         """What the agent tells of itself; the agent sets it."""
         self._on_stop = on_stop

@@ -306,6 +306,8 @@ class Input(Plugin[InputO]):
     """A source of events."""
 
     kind: ClassVar[Kind] = "input"
+    divides: ClassVar[bool] = False
+    """Whether several engines may run it, each with its share of the work (`context.share`); listeners that can share a port are taken for granted."""
     padding: ClassVar[int] = 8
     """Bytes by which Fluent Bit writes each event of this input longer than need be; it is part of its counts."""
 

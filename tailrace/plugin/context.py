@@ -10,6 +10,7 @@ from tailrace.config.source import Section
 from tailrace.model import Chunk, Receipt
 from tailrace.plugin.clock import Clock
 from tailrace.plugin.log import Log
+from tailrace.plugin.share import Share
 
 if TYPE_CHECKING:
     from tailrace.model.metrics import MetricSet
@@ -53,6 +54,8 @@ class Context(Protocol):
     log: Log
     clock: Clock
     metrics: Metrics
+    share: Share
+    """The part of the work that is this engine's, if several run; an input that divides its work asks it."""
     config_dir: Path
     """The folder of the configuration file; relative paths of plugins' own files start in it."""
     variables: Mapping[str, str]

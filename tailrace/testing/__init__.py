@@ -23,6 +23,7 @@ from tailrace.model.metrics import MetricSet
 from tailrace.plugin import registry
 from tailrace.plugin.base import Kind, Parser
 from tailrace.plugin.log import Level, Log, LogSink
+from tailrace.plugin.share import WHOLE
 from tailrace.testing.servers import (
     CLOSE,
     GARBAGE,
@@ -139,6 +140,7 @@ class FakeContext:
         self.log = Log(self.sink, name)
         self.clock = FakeClock()
         self.metrics = FakeMetrics()
+        self.share = WHOLE
         self.told = MetricSet()
         """What `agent_metrics` gives."""
         self.config_dir = Path(config_dir)

@@ -207,6 +207,8 @@ class TailOptions(InputOptions):
 class Tail(Input[TailOptions]):
     """Reads blocks of whole lines from files in turn, one chunk a block."""
 
+    divides = True
+
     def __init__(self, options: TailOptions) -> None:
         super().__init__(options)
         check(options)
@@ -227,6 +229,7 @@ class Tail(Input[TailOptions]):
             tag=tagger(self.tag, options.tag_regex),
             encoding=self._encoding_finder(),
             joiner=make_joiner,
+            takes=self.context.share.takes_file,
         )
         counter = self.context.metrics.counter
         self._truncated = counter(
@@ -389,7 +392,7 @@ class Tail(Input[TailOptions]):
         database = Database.open(
             options.db, options.db_sync, options.db_journal_mode, options.db_locking
         )
-        positions = Positions(database, options.db_compare_filename)
+        positions = Positions(database, options.db_compare_filename, self.context.share.takes_file)
         return Keeper(positions, self._clock, self._log)
 
     def _make_watcher(self, follower: Follower) -> Watcher:

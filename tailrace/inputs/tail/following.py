@@ -43,6 +43,8 @@ class Rules(NamedTuple):
     encoding: Callable[[int], Encoding]
     """The encoding of an open file, by its descriptor."""
     joiner: Callable[[str], Joiner] | None
+    takes: Callable[[str], bool] = lambda path: True
+    """Whether a path is this engine's."""
 
 
 class Follower:
@@ -114,6 +116,8 @@ class Follower:
 
         `succeeds`: another file had the name before, so nothing of this one was ever read.
         """
+        if not self.rules.takes(path):
+            return
         try:
             status = os.stat(path)
         except OSError:

@@ -8,7 +8,7 @@ and counts only while the original's row has not been changed by another program
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -183,12 +183,17 @@ class Positions:
     Only `write` changes the database.
     """
 
-    def __init__(self, database: Database, compare_filename: bool) -> None:
+    def __init__(
+        self,
+        database: Database,
+        compare_filename: bool,
+        takes: Callable[[str], bool] = lambda name: True,
+    ) -> None:
         self._database = database
         self._compare_filename = compare_filename
         self._unclaimed: dict[int, list[Position]] = {}
         self._doomed: list[Position] = []
-        for position in self._read_all():
+        for position in filter(lambda row: takes(row.name), self._read_all()):
             self._unclaimed.setdefault(position.inode, []).append(position)
         self._names = {row.name for row in self.unclaimed()}
 
