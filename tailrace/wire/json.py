@@ -308,24 +308,23 @@ class Encoder:
     def dated_text(self, bodies: Sequence[Body], key: str, dates: Sequence[Any]) -> bytes:
         """As `text`, with each date, a value that JSON knows, first under `key`; a body's own key of that name wins.
 
-        Dates are spliced into the bytes: 0.55 µs an event, half of what a new map costs.
+        Dates are spliced into the bytes, which takes a fifth more than `text`, where a new map for each event takes twice as long.
         """
         if not self.can_splice(bodies, key):
             return self._dated_one_by_one(bodies, key, dates)
-        count = len(bodies)
+        head = b"{" + self.one(key) + b":"
         try:
             rests = [line[1:] for line in map(dumps, bodies)]
-            stamps = dumps(dates)[1:-1].split(b",")
+            # NUL stands between the heads of all events; JSON holds none.
+            heads = dumps(dates)[1:-1].replace(b",", b",\0\n" + head) + b","
         except TypeError:
             return self._dated_one_by_one(bodies, key, dates)
-        if len(stamps) != count:  # a date with a comma in it
+        parts = [b""] * (2 * len(rests))
+        parts[1::2] = rests
+        try:
+            parts[::2] = (head + heads).split(b"\0")
+        except ValueError:  # a date with a comma in it
             return self._dated_one_by_one(bodies, key, dates)
-        head = b"{" + self.one(key) + b":"
-        parts = [b"\n" + head] * (4 * count)
-        parts[0] = head
-        parts[1::4] = stamps
-        parts[2::4] = [b","] * count
-        parts[3::4] = rests
         return self.escape(b"".join(parts))
 
     def _dated_one_by_one(self, bodies: Sequence[Body], key: str, dates: Sequence[Any]) -> bytes:
