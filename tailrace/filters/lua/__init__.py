@@ -97,7 +97,7 @@ class Lua(Filter[LuaOptions]):
         return chunk
 
     def changes(self, chunk: Chunk) -> list[Any]:
-        """What the script made of each record; `batch.lua` says how that is written."""
+        """What the script made of each record; `batch/head.lua` says how that is written."""
         bodies, metadata, times = chunk.bodies, chunk.metadata, chunk.times
         try:
             return self.script.run(bodies, metadata, times, chunk.tag)

@@ -18,8 +18,9 @@ from tailrace.wire.msgpack import pack, unpack
 if TYPE_CHECKING:
     from tailrace.filters.lua import LuaOptions
 
-BATCH = Path(__file__).with_name("batch.lua")
-FIELDS = Path(__file__).with_name("fields.lua")
+BATCH = ("head.lua", "reading.lua", "writing.lua", "records.lua", "calls.lua")
+"""Parts of one chunk, in this order."""
+HERE = Path(__file__).parent
 MOST_TIME, LEAST_TIME = (1 << 63) - 1, -(1 << 63)
 
 # Load a script, say how many parameters the function takes and which fields it can touch. Scripts have all of Lua but two things: `python`, which is
@@ -95,9 +96,12 @@ class Script:
             }
         )
         # The modules come before the script, so that they have Lua's own functions whatever it does to them.
-        find_fields = self.runtime.compile(FIELDS.read_bytes(), name=b"@fields.lua")()
+        find_fields = self.runtime.compile(
+            (HERE / "fields.lua").read_bytes(), name=b"@fields.lua"
+        )()
         load = self.runtime.execute(PREPARE, settings, find_fields)
-        batch = self.runtime.compile(BATCH.read_bytes(), name=b"@batch.lua")(settings)
+        parts = [(HERE / "batch" / part).read_bytes() for part in BATCH]
+        batch = self.runtime.compile(b"".join(parts), name=b"@batch.lua")(settings)
         variables = self.runtime.globals()[b"FLB_ENV"]
         for key, value in {"HOSTNAME": socket.gethostname(), **context.variables}.items():
             variables[key.encode()] = value.encode(errors="surrogateescape")
@@ -123,7 +127,7 @@ class Script:
         times: Sequence[int],
         tag: str,
     ) -> list[Any]:
-        """One element for each record, as `batch.lua` says; `MsgpackError` if a record can't be written."""
+        """One element for each record, as `batch/head.lua` says; `MsgpackError` if a record can't be written."""
         records = pack(self.rows(bodies))
         meta_at = -1
         if metadata is not None:
