@@ -20,7 +20,7 @@ class Unreachable(Retry):
 class Connection(asyncio.Protocol):
     """A connection as a protocol of the event loop. `send` and `receive` are for one task at a time.
 
-    `uses` counts how often it was taken from its pool, `fresh` is True at the first of them.
+    `one_way`: nobody asks what the server says, so it is dropped. `uses` counts how often it was taken from its pool, `fresh` is True at the first of them.
     """
 
     def __init__(
@@ -31,6 +31,7 @@ class Connection(asyncio.Protocol):
     ) -> None:
         self.peer = peer
         self._on_lost = on_lost
+        self.one_way = False
         self.io_timeout = io_timeout
         self.transport: Any = None
         self.uses = 0
@@ -53,6 +54,8 @@ class Connection(asyncio.Protocol):
         self.transport.set_write_buffer_limits(high=1, low=0)  # writing pauses until all is out
 
     def data_received(self, data: bytes) -> None:
+        if self.one_way:
+            return
         self._received.append(data)
         self._unread += len(data)
         if self._unread > MOST_UNREAD_BYTES:

@@ -44,6 +44,7 @@ class Upstream:
     """The connections to one server.
 
     `proxy_tls` makes the context for an `https://` proxy, if there is one. `proxy`: a tunnel through it is made; without, `HTTP_PROXY` counts unless `net.proxy_env_ignore` is on or it is `direct`.
+    `one_way`: what the server says is dropped and is no reason to give up a connection.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Upstream:
         proxy: Proxy | None = None,
         proxy_tls: Callable[[], ssl.SSLContext] = ssl.create_default_context,
         direct: bool = False,
+        one_way: bool = False,
     ) -> None:
         self.server = server
         self.options = options
@@ -66,6 +68,7 @@ class Upstream:
             self.proxy = proxy_of_environment(server.host)
         self._proxy_tls = proxy_tls() if self.proxy is not None and self.proxy.tls else None
         self._tls_debug = tls_debug
+        self._one_way = one_way
         self._log = context.log
         self._prefer_ipv4 = options.net_dns_prefer_ipv4 or bool(context.service("dns.prefer_ipv4"))
         self._prefer_ipv6 = options.net_dns_prefer_ipv6 or bool(context.service("dns.prefer_ipv6"))
@@ -96,6 +99,7 @@ class Upstream:
             connection = None if fresh else self._take_idle()
             if connection is None:
                 connection = await self._connect_in_time()
+                connection.one_way = self._one_way
         except BaseException:
             if self._room is not None:
                 self._room.release()

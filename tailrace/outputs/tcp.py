@@ -59,6 +59,7 @@ class TCP(Output[TCPOptions]):
             context,
             client_tls(options.tls, context.config_dir, context.log),
             tls_debug=options.tls.tls_debug,
+            one_way=True,
             proxy_tls=lambda: proxy_tls(options.tls_proxy, context.config_dir),
         )
 

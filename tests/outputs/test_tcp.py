@@ -123,3 +123,9 @@ def test_nothing_that_listens_is_a_retry():
         pass
     (failure,) = flushes("", CHUNKS[:1], server)
     assert isinstance(failure, Retry)
+
+
+def test_what_the_server_says_is_passed_over():
+    with TCPSink(reply=lambda data: b"thanks" * 1000) as server:
+        assert flushes("", CHUNKS, server, pause=0.02) == [None] * 3
+        assert server.connections == 1
