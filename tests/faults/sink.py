@@ -1,59 +1,119 @@
-"""An HTTP sink in a thread that keeps what it took, and fails when told to."""
+"""An HTTPS sink in threads that keeps what it took, and misbehaves when told to."""
 
+import contextlib
 import json
-import random
+import socket
+import ssl
+import struct
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+RESET = struct.pack("ii", 1, 0)
 
 
 class Sink:
-    """`lines` counts each text it answered 200 for. `failing` is how often it fails instead, in three ways."""
+    """`mode` says how it answers: ok, 429, 500, lies (takes it and says 500), reset, silent, slow."""
 
-    def __init__(self, failing=0.0, seed=1):
-        self.lines = {}
-        self.failing = failing
-        self.random = random.Random(seed)
-        self.lock = threading.Lock()
+    def __init__(self, ledger, certificates):
+        self.ledger, self.certificates = ledger, certificates
+        self.mode = "ok"
+        self.requests = 0
+        self.port = 0
+        self.server = None
+        self.open()
+
+    def open(self):
+        """Listen (again), on the same port each time."""
         sink = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            timeout = 30
 
             def do_POST(self):
-                body = self.rfile.read(int(self.headers.get("content-length", 0)))
-                with sink.lock:
-                    way = sink.random.random() if sink.random.random() < sink.failing else None
-                    if way is not None and way < 0.3:
-                        self.close_connection = True  # no answer at all
-                        return
-                    if (
-                        way is None or way >= 0.8
-                    ):  # taken; with way >= 0.8 the answer says otherwise
-                        sink.take(body)
-                self.answer(200 if way is None else 503)
-
-            def answer(self, status):
-                self.send_response(status)
-                self.send_header("content-length", "0")
-                self.end_headers()
+                sink.answer(self)
 
             def log_message(self, *args):
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            request_queue_size = 64
+
+            def finish_request(self, request, client_address):
+                with contextlib.suppress(OSError, ValueError):
+                    request.settimeout(10)
+                    with sink.certificates.context.wrap_socket(request, server_side=True) as tls:
+                        super().finish_request(tls, client_address)
+
+            def handle_error(self, request, client_address):
+                pass
+
+        self.server = Server(("127.0.0.1", self.port), Handler)
         self.port = self.server.server_address[1]
         self.thread = threading.Thread(
-            target=self.server.serve_forever, kwargs={"poll_interval": 0.05}
+            target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
         )
         self.thread.start()
 
-    def take(self, body):
-        for line in body.splitlines():
-            text = json.loads(line)["log"]
-            self.lines[text] = self.lines.get(text, 0) + 1
-
     def close(self):
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
+        """Stop listening: connections are refused from now on."""
+        if self.server is not None:
+            self.server.shutdown()
+            self.server.server_close()
+            self.server = None
+
+    def answer(self, handler):
+        body = handler.rfile.read(int(handler.headers.get("content-length", 0)))
+        self.requests += 1
+        mode = self.mode
+        if mode == "reset":
+            handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            handler.close_connection = True
+            return
+        if mode == "silent":
+            end = time.monotonic() + 3
+            while self.mode == "silent" and time.monotonic() < end:
+                time.sleep(0.02)
+            handler.close_connection = True
+            return
+        if mode in ("ok", "lies", "slow"):
+            for line in body.splitlines():
+                self.ledger.arrive(json.loads(line))
+        if mode == "slow":
+            time.sleep(0.3)
+        status = {"429": 429, "500": 500, "lies": 500}.get(mode, 200)
+        with contextlib.suppress(OSError):
+            handler.send_response(status)
+            handler.send_header("content-length", "0")
+            if status == 429:
+                handler.send_header("retry-after", "1")
+            handler.end_headers()
+
+
+class Certificates:
+    """A certificate authority of its own, and the sink's certificate of the moment."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.ca_file = folder / "ca.pem"
+        self.renew_authority()
+
+    def renew_authority(self):
+        """Another authority; the agent's CA file holds it from now on."""
+        from tests.faults.certificates import authority
+
+        self.authority = authority()
+        fresh = self.folder / "ca.new"
+        fresh.write_bytes(self.authority.certificate)
+        fresh.replace(self.ca_file)
+        self.renew()
+
+    def renew(self, expired=False):
+        """Another certificate of the sink's."""
+        certificate = self.folder / "sink.pem"
+        certificate.write_bytes(self.authority.issue(expired))
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        self.context = context

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.sink import Sink
+from tests.faults.lines_sink import Sink
 
-KILLS = int(os.environ.get("TAILRACE_KILLS", "10"))
+KILLS = int(os.environ.get("TAILRACE_KILLS", "8"))
 """How often each test kills the agent; 30 and more are the long form."""
 AGENT = Path(sys.executable).with_name("tailrace")
 
