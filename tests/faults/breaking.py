@@ -152,15 +152,19 @@ def damaged_copy(change):
     """Beside the sound chunk files lie damaged copies of them when the agent starts: none of that may harm."""
 
     def inject(world):
+        copies = []
         for path in with_stored_chunks(world)[:3]:
             data = change(bytearray(path.read_bytes()), world.pick)
             copy = path.with_name(
                 f"1-{world.pick.randrange(10**9)}.{world.pick.randrange(10**9):09d}.flb"
             )
             copy.write_bytes(data)
+            copies.append(copy)
         world.sink.mode = "ok"
         world.start()
         world.wait(0.4, 0.6)
+        for copy in copies:
+            copy.unlink(missing_ok=True)  # those of which nothing could be read
 
     return inject
 
@@ -181,6 +185,7 @@ def junk(data, pick):
 
 def expired_certificate(world):
     world.certificates.renew(expired=True)
+    world.sink.drop()
     world.wait(0.3, 0.7)
     world.certificates.renew()
 
@@ -188,6 +193,7 @@ def expired_certificate(world):
 def new_authority(world):
     """The sink's certificate comes from another authority, and the agent's CA file changes with it."""
     world.certificates.renew_authority()
+    world.sink.drop()
     world.wait(0.3, 0.6)
 
 

@@ -21,6 +21,7 @@ class Sink:
         self.requests = 0
         self.port = 0
         self.server = None
+        self.connections = set()
         self.open()
 
     def open(self):
@@ -45,7 +46,11 @@ class Sink:
                 with contextlib.suppress(OSError, ValueError):
                     request.settimeout(10)
                     with sink.certificates.context.wrap_socket(request, server_side=True) as tls:
-                        super().finish_request(tls, client_address)
+                        sink.connections.add(tls)
+                        try:
+                            super().finish_request(tls, client_address)
+                        finally:
+                            sink.connections.discard(tls)
 
             def handle_error(self, request, client_address):
                 pass
@@ -58,11 +63,18 @@ class Sink:
         self.thread.start()
 
     def close(self):
-        """Stop listening: connections are refused from now on."""
+        """Stop listening: connections are refused from now on, and those that are open end."""
         if self.server is not None:
             self.server.shutdown()
             self.server.server_close()
             self.server = None
+        self.drop()
+
+    def drop(self):
+        """End all connections."""
+        for connection in list(self.connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def answer(self, handler):
         body = handler.rfile.read(int(handler.headers.get("content-length", 0)))
