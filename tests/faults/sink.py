@@ -55,7 +55,7 @@ class Sink:
             def handle_error(self, request, client_address):
                 pass
 
-        self.server = Server(("127.0.0.1", self.port), Handler)
+        self.server = listening(lambda: Server(("127.0.0.1", self.port), Handler))
         self.port = self.server.server_address[1]
         self.thread = threading.Thread(
             target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
@@ -102,6 +102,18 @@ class Sink:
             if status == 429:
                 handler.send_header("retry-after", "1")
             handler.end_headers()
+
+
+def listening(make, seconds=10.0):
+    """Try until the port is free: for a moment somebody else's connection may have it."""
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            return make()
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
 
 
 class Certificates:
