@@ -60,6 +60,7 @@ Seeing
   -q, --quiet                   errors and warnings only
   -l, --log_file=FILE           write the log to a file
   -H, --http                    serve the HTTP API
+  -L, --http_listen=ADDRESS     its address (default 127.0.0.1)
   -P, --port=PORT               its port (default 2020)
   -Z, --enable-chunk-trace      let records be traced, through the HTTP API or by the next ones
       --trace="input=NAME output=PLUGIN output.KEY=VALUE"
@@ -67,7 +68,7 @@ Seeing
                                 --trace-output, --trace-output-property)
   -J, --help-json               print the schema of all plugins as JSON
   -V, --version                 print the version
-  -h, --help                    this help; after -i, -F or -o NAME: that plugin's
+  -h, --help                    this help; after -i, -F, -o or -r (processor) NAME: that plugin's
 """
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from tailrace.cli.main import print_version, tune_allocator
 from tailrace.config.arguments import Arguments, ArgumentsError, TraceArguments, parse
-from tailrace.config.errors import Problems
+from tailrace.config.errors import FAILED_START, Problems
 from tailrace.config.load import load
 from tailrace.config.source import Configuration
 from tailrace.engine.agent import Agent, check, report
@@ -41,7 +41,11 @@ def run(argv: list[str]) -> int:
 
         return show_plugin_schema()
     if arguments.workdir:
-        os.chdir(arguments.workdir)
+        try:
+            os.chdir(arguments.workdir)
+        except OSError as error:
+            print(f"tailrace: -w '{arguments.workdir}': {error.strerror}.", file=sys.stderr)
+            return FAILED_START
     return run_pipeline(arguments, argv)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from tailrace.config.errors import Place, did_you_mean
 from tailrace.config.source import Entry, Section
 
-PLUGIN_FLAGS = {"input": "input", "filter": "filter", "output": "output", "custom": "custom"}
+PLUGIN_FLAGS = frozenset({"input", "filter", "output", "custom", "processor"})
 SHORT = {
     "b": "storage_path",
     "c": "config",
@@ -26,6 +26,7 @@ SHORT = {
     "p": "prop",
     "P": "port",
     "R": "parser",
+    "r": "processor",
     "e": "plugin",
     "l": "log_file",
     "t": "tag",
@@ -33,6 +34,7 @@ SHORT = {
     "v": "verbose",
     "w": "workdir",
     "H": "http",
+    "L": "http_listen",
     "s": "coro_stack_size",
     "q": "quiet",
     "S": "sosreport",
@@ -263,3 +265,7 @@ def finish(made: Arguments) -> None:
     if made.help and made.sections:
         section = made.sections[-1]
         made.help_plugin = (section.kind, section.text("name"))
+    elif any(section.kind == "processor" for section in made.sections):
+        raise ArgumentsError(
+            "-r names a processor to show its help: add -h. Processors are configured in YAML."
+        )

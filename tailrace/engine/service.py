@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from tailrace.config import ConfigError, Options, Seconds, Size, group, one_of, option
-from tailrace.config.types import Reader, read_size, text
+from tailrace.config.types import Reader, read_seconds, read_size, text
 from tailrace.net.options import TLSOptions
 from tailrace.plugin.base import LOG_LEVEL
 from tailrace.plugin.log import Level
@@ -31,10 +31,18 @@ def read_buffer_limit(value: Any) -> int:
 LIMIT = Reader("size", read_limit)
 
 
+def read_flush(value: Any) -> float:
+    """Seconds above 0."""
+    seconds = read_seconds(value)
+    if seconds <= 0:
+        raise ConfigError(f"{value!r} is no interval.", "Give a time above 0, as: 0.2.")
+    return seconds
+
+
 class ServiceOptions(Options):
     """What the service section takes. The help texts are the reference."""
 
-    flush: Seconds = option(1.0)
+    flush: Seconds = option(1.0, reader=Reader("time", read_flush))
     """Seconds between two flushes of what inputs gave; a fraction is allowed."""
 
     grace: int = option(5)

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from tailrace.cli.run import run
+
 ENTRY = [sys.executable, "-c", "from tailrace.cli.main import main; main()"]
 
 
@@ -19,3 +21,8 @@ def test_a_reader_that_goes_away_is_no_error():
 def test_the_version_names_what_it_is_compatible_with():
     done = subprocess.run([*ENTRY, "--version"], capture_output=True, text=True, timeout=30)
     assert done.stdout.splitlines()[1] == "compatible with Fluent Bit v5.1.1"
+
+
+def test_a_working_directory_that_is_not_there_is_an_error(capsys, tmp_path):
+    assert run(["-w", str(tmp_path / "nowhere"), "-i", "dummy", "-o", "null"]) == 255
+    assert "nowhere" in capsys.readouterr().err

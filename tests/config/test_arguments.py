@@ -30,8 +30,19 @@ def test_switches_may_stand_together():
     ]
 
 
-def test_help_behind_a_plugin_is_that_plugins():
-    assert parse(["-i", "tail", "-h"]).help_plugin == ("input", "tail")
+@pytest.mark.parametrize(
+    "argv", [["-i", "tail", "-h"], ["-i", "dummy", "-o", "x", "-i", "tail", "-h"]]
+)
+def test_help_behind_a_plugin_is_that_plugins(argv):
+    assert parse(argv).help_plugin == ("input", "tail")
+
+
+def test_a_processor_is_named_for_its_help_alone():
+    assert parse(["-r", "sql", "-h"]).help_plugin == ("processor", "sql")
+
+
+def test_the_http_servers_address_has_a_short_flag():
+    assert [(e.key, e.value) for e in parse(["-L", "::1"]).service] == [("http_listen", "::1")]
 
 
 @pytest.mark.parametrize(
@@ -44,6 +55,7 @@ def test_help_behind_a_plugin_is_that_plugins():
         (["-p", "a=b"], "give -i, -F or -o first"),
         (["-i", "x", "-p", "ab"], "Write it as: -p key=value"),
         (["--sosreport"], "there is no report"),
+        (["-r", "sql"], "add -h"),
     ],
 )
 def test_a_mistake_is_said_with_its_mend(argv, expected):

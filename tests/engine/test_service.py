@@ -92,3 +92,10 @@ def test_an_unknown_key_is_a_warning_that_does_not_stop_the_agent():
     assert problem.severity == "warning"
     assert "no option 'flsh'" in problem.what
     assert "flush" in problem.mend
+
+
+@pytest.mark.parametrize("value", ["0", "0s"])
+def test_an_interval_of_nothing_is_an_error(value):
+    options, problems = service(f"flush {value}")
+    assert options is None
+    assert "flush" in str(problems[0])
