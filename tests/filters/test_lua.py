@@ -388,6 +388,15 @@ def test_all_fields_cross_when_options_change_fields_that_the_script_does_not_na
     assert fields(code, type_array_key="x") is None
 
 
+def loosely(value):
+    """Equal for 1 and 1.0, text and its bytes: a field that is only written takes the type of what is written to it."""
+    if isinstance(value, dict):
+        return {key: loosely(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [loosely(item) for item in value]
+    return value.decode(errors="surrogateescape") if isinstance(value, bytes) else value
+
+
 pairs_of_plugins = [(reused(f(text)), reused("-- debug\n" + f(text))) for text, _ in NARROW]
 
 
@@ -395,9 +404,7 @@ pairs_of_plugins = [(reused(f(text)), reused("-- debug\n" + f(text))) for text, 
 @given(st.sampled_from(pairs_of_plugins), short_bodies)
 def test_it_makes_no_difference_which_fields_cross(plugins, bodies):
     narrow, wide = plugins
-    assert [dict(sorted(exactly(body))) for body in narrow(bodies)] == [
-        dict(sorted(exactly(body))) for body in wide(bodies)
-    ]
+    assert loosely(narrow(bodies)) == loosely(wide(bodies))
 
 
 def test_a_function_of_five_parameters_gets_the_fields_it_reads():
