@@ -13,6 +13,7 @@ from tailrace.config.source import Configuration, Section
 from tailrace.engine.metrics import MetricRegistry
 from tailrace.engine.service import ServiceOptions
 from tailrace.plugin.base import Parser
+from tailrace.plugin.plain_parser import is_plain
 from tailrace.plugin.share import WHOLE
 
 if TYPE_CHECKING:
@@ -63,14 +64,12 @@ class Services:
     def check_parsers(self, problems: Problems) -> None:
         """Make every parser of the configuration, used or not, so that what is wrong is told at the start.
 
-        Those that Tailrace brings are right, and made when they are asked for.
+        Those that Tailrace brings, or that are plainly right, are made when they are asked for.
         """
         own = [section for section in self._all_parsers if not is_well_known(section)]
-        if own:
-            from tailrace.plugin.parsing import make_parser
         names: set[str] = set()
         for section in own:
-            made = make_parser(section, problems)
+            made = None if is_plain(section) else self._make_parser(section, problems)
             name = section.text("name")
             if name in names:
                 problems.add(
@@ -91,14 +90,17 @@ class Services:
             if rules is not None:
                 self._multiline_own[name] = rules
 
+    def _make_parser(self, section: Section, problems: Problems) -> Parser[Any] | None:
+        from tailrace.plugin.parsing import make_parser
+
+        return make_parser(section, problems)
+
     def parser(self, name: str) -> Parser[Any]:
         found = self._parsers.get(name)
         if found is None:
-            from tailrace.plugin.parsing import make_parser
-
             section = self._section(self._parser_sections, name, "parser")
             problems = Problems()
-            made = make_parser(section, problems)
+            made = self._make_parser(section, problems)
             if made is None:
                 raise ConfigError(f"parser '{name}' can't be used: {problems.found[0]}")
             found = self._parsers[name] = made
