@@ -94,6 +94,10 @@ class Wasm(Filter[WasmOptions]):
             raise ConfigError(
                 f"wasm module {self.options.wasm_path!r} does not start: {fault.why}."
             ) from fault
+        if self.guest.main_failed:
+            self.context.log.warn(
+                f"main of {self.options.wasm_path!r} is left out, since it failed: {self.guest.main_failed}"
+            )
 
     async def stop(self) -> None:
         self.guest.close()

@@ -17,6 +17,7 @@ Behind each result stands the separator.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 UNCHANGED, BAD_POINTER, NOT_A_MAP, NO_ROOM = -1, -2, -3, -4
@@ -257,22 +258,30 @@ MODULE = """(module
 ARGUMENTS = (
     "(i32.add (global.get $buf) (i32.const 8))",
     "(i32.load $d (i32.const 12))",
-    "(i32.wrap_i64 (local.get $sec))",
-    "(i32.wrap_i64 (i64.sub (local.get $time) (i64.mul (local.get $sec) (i64.const 1000000000))))",
+    "(local.get $sec)",
+    "(i64.sub (local.get $time) (i64.mul (local.get $sec) (i64.const 1000000000)))",
     "(local.get $at)",
     "(local.get $len)",
 )
 
 
+TIMES = (2, 3)
+"""Places of the arguments that are 64 bit here; a function may take them as 32 or as 64 bit."""
+
+
 def driver_text(
-    parameters: int, allocator: Allocator, is_msgpack: bool, gap_pages: int, pages: int
+    parameters: Sequence[str], allocator: Allocator, is_msgpack: bool, gap_pages: int, pages: int
 ) -> str:
-    """The driver for a function of so many parameters; `gap_pages` belong to the allocator `grow`."""
+    """The driver for a function with parameters of these types; `gap_pages` belong to the allocator `grow`."""
+    arguments = [
+        f"(i32.wrap_i64 {text})" if place in TIMES and kind == "i32" else text
+        for place, (kind, text) in enumerate(zip(parameters, ARGUMENTS, strict=False))
+    ]
     forms = b"".join(form.to_bytes(4, "little") for form in FORMS)
     guarded = allocator == "grow"
     return MODULE.format(
-        params=" i32" * parameters,
-        arguments="".join(f" {text}" for text in ARGUMENTS[:parameters]),
+        params="".join(f" {kind}" for kind in parameters),
+        arguments="".join(f" {text}" for text in arguments),
         imports=IMPORTS[allocator],
         alloc=ALLOC[allocator],
         take=TAKE_MSGPACK if is_msgpack else TAKE_TEXT,

@@ -23,6 +23,7 @@ from tailrace.wasm.driver import (
     NO_MEMORY,
     OVERWRITTEN,
     PAGE,
+    TIMES,
     UNCHANGED,
     Allocator,
     driver_text,
@@ -30,7 +31,7 @@ from tailrace.wasm.driver import (
 from tailrace.wasm.engine import Limits
 from tailrace.wasm.faults import Fault, fault_of
 from tailrace.wasm.program import Program, compiled
-from tailrace.wasm.sandbox import check_folders, initialize, wasi_config
+from tailrace.wasm.sandbox import MainFailed, check_folders, initialize, wasi_config
 from tailrace.wasm.watchdog import Watchdog
 
 HEADER = struct.Struct("<15i")
@@ -81,7 +82,7 @@ class Guest:
         allocator = allocator_of(program)
         self.gap = limits.memory if allocator == "grow" and program.sees_memory_size else 0
         text = driver_text(
-            parameter_count(program, function),
+            parameters_of(program, function),
             allocator,
             is_msgpack,
             -(-self.gap // PAGE),
@@ -99,6 +100,8 @@ class Guest:
         self.prepared = self.linker.instantiate_pre(program.module)
         self.instances = 0
         """How many instances there have been."""
+        self.main_failed = ""
+        """Why the module's `main` is left out."""
         self.store: Any = None
         self._run: Any = None
         self._memory: Any = None
@@ -111,7 +114,17 @@ class Guest:
     # Life
 
     def start(self) -> None:
-        """Make an instance and let it initialize itself; `Fault` if that fails."""
+        """Make an instance and let it initialize itself; `Fault` if that fails.
+
+        Compat: Fluent Bit never calls `main`, so a module whose `main` fails is taken without it.
+        """
+        try:
+            self._start()
+        except MainFailed as error:
+            self.main_failed = str(error)
+            self._start()
+
+    def _start(self) -> None:
         import wasmtime
 
         self.stop()
@@ -124,7 +137,7 @@ class Guest:
         try:
             instance = self.prepared.instantiate(store)
             exports = instance.exports(store)
-            initialize(exports, store)
+            initialize(exports, store, with_main=not self.main_failed)
             self._bind(store, exports)
         except (wasmtime.WasmtimeError, wasmtime.Trap) as error:
             raise fault_of(error) from error
@@ -335,8 +348,8 @@ def allocator_of(program: Program) -> Allocator:
     return "grow"
 
 
-def parameter_count(program: Program, function: str) -> int:
-    """How many of the arguments the function takes; `ConfigError` if it can't be called."""
+def parameters_of(program: Program, function: str) -> tuple[str, ...]:
+    """Types of the arguments that the function takes; `ConfigError` if it can't be called."""
     if not program.has_memory:
         raise ConfigError(
             f"wasm_path: {program.path!r} exports no memory named 'memory'.",
@@ -351,13 +364,16 @@ def parameter_count(program: Program, function: str) -> int:
             or (f"It exports: {', '.join(sorted(own))}." if own else "It exports no function."),
         )
     parameters, results = found
-    if len(parameters) > PARAMETERS or set(parameters) - {"i32"} or results != ("i32",):
+    fits = all(
+        kind == "i32" or (kind == "i64" and place in TIMES) for place, kind in enumerate(parameters)
+    )
+    if len(parameters) > PARAMETERS or not fits or results != ("i32",):
         shown = f"({', '.join(parameters)}) -> {', '.join(results) or 'nothing'}"
         raise ConfigError(
             f"function_name: {function!r} is {shown}.",
             "It must take up to six 32-bit integers (tag, its length, seconds, nanoseconds, record, its length) and give one.",
         )
-    return len(parameters)
+    return parameters
 
 
 __all__ = ["BAD_POINTER", "UNCHANGED", "Guest", "Limits", "Outcome"]

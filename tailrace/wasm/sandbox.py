@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tailrace.config.errors import ConfigError
+from tailrace.wasm.faults import fault_of
 
 
 def check_folders(paths: Sequence[str]) -> None:
@@ -35,15 +36,27 @@ def wasi_config(paths: Sequence[str], stdout: str = "") -> Any:
     return config
 
 
-def initialize(exports: Any, store: Any) -> None:
-    """Let the module's runtime begin: a reactor by `_initialize`, a command by its `main`."""
+def initialize(exports: Any, store: Any, with_main: bool = True) -> None:
+    """Let the module's runtime begin: a reactor by `_initialize`, a command by its `main`.
+
+    `MainFailed` if `main` trapped: the instance is of no use, but another may do without.
+    """
     import wasmtime
 
-    begin = exports.get("_initialize") or exports.get("_start")
-    if begin is None:
+    begin = exports.get("_initialize")
+    if begin is not None:
+        begin(store)
+        return
+    main = exports.get("_start")
+    if main is None or not with_main:
         return
     try:
-        begin(store)
-    except wasmtime.ExitTrap as error:
-        if error.code:
-            raise
+        main(store)
+    except wasmtime.ExitTrap:
+        return  # it has begun all the same; a filter's exit code says nothing
+    except wasmtime.Trap as error:
+        raise MainFailed(fault_of(error).why) from error
+
+
+class MainFailed(Exception):
+    """The `main` of a module that is a filter trapped; the message says why."""

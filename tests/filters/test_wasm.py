@@ -34,7 +34,10 @@ KIT = f"""(module
   (func (export "empty") {ARGS} (i32.const 1031))
   (func (export "outside") {ARGS} (i32.const -16))
   (func (export "no_parameters") (result i32) (i32.const 1024))
-  (func (export "long_times") (param i32 i32 i64 i64 i32 i32) (result i32) (i32.const 1024))
+  (func (export "long_times") (param i32 i32 i64 i64 i32 i32) (result i32)
+    (if (result i32) (i32.and (i64.eq (local.get 2) (i64.const 1700000000)) (i64.eq (local.get 3) (i64.const 0)))
+      (then (i32.const 1024)) (else (i32.const 0))))
+  (func (export "long_record") (param i32 i32 i32 i32 i64) (result i32) (i32.const 1024))
   (func (export "no_result") (param i32))
   ;; by the first letter of the value: t traps, l loops, i calls what nobody has, d drops
   (func (export "moody") {ARGS}
@@ -174,6 +177,10 @@ def test_a_function_may_take_fewer_arguments(kit):
     assert run(kit, "no_parameters", {"x": 1}) == [{"a": 1}]
 
 
+def test_a_function_may_take_seconds_and_nanoseconds_as_64_bit(kit):
+    assert run(kit, "long_times", {"x": 1}) == [{"a": 1}]
+
+
 def test_untouched_lines_are_never_decoded(kit):
     plugin = make_plugin("filter", "wasm", {"wasm_path": str(kit), "function_name": "echo"})
     chunk = plugin.process(Chunk.of_lines("t", [1, 2], "log", ['say "hé"', ""], 20))
@@ -284,7 +291,7 @@ def test_a_missing_function_is_found_before_any_record(kit):
     assert "Did you mean 'echo'?" in text
 
 
-@pytest.mark.parametrize("function", ["long_times", "no_result"])
+@pytest.mark.parametrize("function", ["long_record", "no_result"])
 def test_a_function_of_another_type_is_refused(kit, function):
     assert function in refusal({"wasm_path": str(kit), "function_name": function})
 
@@ -335,6 +342,35 @@ def test_a_module_that_fails_at_its_start_ends_the_start(tmp_path):
     plugin = make_plugin("filter", "wasm", {"wasm_path": str(path), "function_name": "f"})
     with pytest.raises(ConfigError, match="does not start"):
         asyncio.run(plugin.start())
+
+
+MAIN = r"""(module
+  (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 16) "{\22begun\22:0}")
+  (func (export "_start") (i32.store8 (i32.const 25) (i32.const 49)) BODY)
+  (func (export "f") (result i32) (i32.const 16)))"""
+
+
+@pytest.mark.parametrize(
+    ("body", "begun", "told"),
+    [
+        ("", 1, False),
+        ("(call $exit (i32.const 0))", 1, False),
+        ("(call $exit (i32.const 3))", 1, False),
+        ("unreachable", 0, True),
+        ("(loop (br 0))", 0, True),
+    ],
+)
+def test_main_of_a_command_runs_first_and_is_left_out_if_it_fails(tmp_path, body, begun, told):
+    path = tmp_path / "command.wasm"
+    path.write_bytes(wasmtime.wat2wasm(MAIN.replace("BODY", body)))
+    context = FakeContext()
+    section = {"wasm_path": str(path), "function_name": "f", "time_limit": "0.05"}
+    plugin = make_plugin("filter", "wasm", section, context)
+    asyncio.run(plugin.start())
+    assert plugin.process(chunk_of([{}])).bodies == [{"begun": begun}]
+    assert any("main" in text for _, text in context.sink.messages) is told
 
 
 def test_a_module_that_begins_larger_than_its_limit_ends_the_start(tmp_path):
