@@ -51,6 +51,7 @@ from tailrace.model import Chunk
 from tailrace.plugin import Emit, Input, InputOptions, Parser, input_plugin
 
 if TYPE_CHECKING:
+    from tailrace.inputs.tail.lag import Lag
     from tailrace.inputs.tail.keeping import Keeper
 
 BLOCK_BYTES = 131072
@@ -240,6 +241,7 @@ class Tail(Input[TailOptions]):
         )
         self._keeper: Keeper | None = None
         self._follower: Follower | None = None
+        self._lag: Lag | None = None
         self._holding: dict[File, None] = {}
         self._timers: list[Any] = []
 
@@ -433,6 +435,15 @@ class Tail(Input[TailOptions]):
         if self._follower is not None:
             self._follower.close()
             self._follower = None
+
+    def measure(self) -> None:
+        """How far delivery is behind the files."""
+        if self._follower is not None:
+            if self._lag is None:
+                from tailrace.inputs.tail.lag import Lag  # only where somebody looks
+
+                self._lag = Lag(self.context)
+            self._lag.measure(self._follower.files.values())
 
     @property
     def replays(self) -> bool:
