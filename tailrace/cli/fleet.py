@@ -150,7 +150,7 @@ class Fleet:
         while not self._stopping:
             code = await self._run_once(engine, count)
             lived = time.monotonic() - engine.started_at
-            if self._stopping or code == 0:
+            if self._stopping or code == 0:  # 0: it was done, as at the end of all its files
                 if code > 0:
                     self._exit_code = self._exit_code or code
                 break
@@ -171,8 +171,6 @@ class Fleet:
                     await self._ended.wait()
             except TimeoutError:
                 continue
-        if engine.index == 0 and not self._stopping:
-            self._end_quietly()
 
     def _end_quietly(self) -> None:
         self._stopping = True

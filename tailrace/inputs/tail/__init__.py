@@ -51,8 +51,8 @@ from tailrace.model import Chunk
 from tailrace.plugin import Emit, Input, InputOptions, Parser, input_plugin
 
 if TYPE_CHECKING:
-    from tailrace.inputs.tail.lag import Lag
     from tailrace.inputs.tail.keeping import Keeper
+    from tailrace.inputs.tail.lag import Lag
 
 BLOCK_BYTES = 131072
 """How much is read at once, if `buffer_chunk_size` is left at its default."""
@@ -452,6 +452,9 @@ class Tail(Input[TailOptions]):
     async def run(self, emit: Emit) -> None:
         follower = self._follower
         assert follower is not None
+        if self.options.exit_on_eof and not follower.files and self.context.share.count > 1:
+            self.context.stop_agent()  # the files are other engines'
+            return
         try:
             while True:
                 await follower.wake.wait()

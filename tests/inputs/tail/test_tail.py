@@ -562,3 +562,38 @@ def test_what_does_not_go_together_is_an_error(section, word):
 def test_a_value_that_will_not_do_is_an_error(section, word):
     with pytest.raises(InvalidConfiguration, match=word):
         make_plugin("input", "tail", section)
+
+
+def test_an_engine_without_files_of_its_own_ends_at_their_end(tailing, tmp_path):
+    from tailrace.plugin.share import Share
+
+    context = FakeContext()
+    context.share = Share(0, 2)
+
+    async def scenario():
+        async with tailing(f"path {tmp_path}/*.none\nexit_on_eof on", context=context) as tail:
+            await asyncio.wait_for(tail.task, 5)
+
+    asyncio.run(scenario())
+    assert context.exit_code == 0
+
+
+def test_engines_divide_the_files(tailing, tmp_path):
+    from tailrace.plugin.share import Share
+
+    for number in range(12):
+        (tmp_path / f"a{number}x.log").write_text(f"{number}\n")
+
+    async def read(index):
+        context = FakeContext()
+        context.share = Share(index, 3)
+        async with tailing(f"path {tmp_path}/*.log\n{HEAD}", context=context) as tail:
+            await tail.passes(0.5)
+        return tail.lines
+
+    async def scenario():
+        parts = [await read(index) for index in range(3)]
+        assert sorted(sum(parts, []), key=int) == [str(number) for number in range(12)]
+        assert sum(bool(part) for part in parts) > 1
+
+    asyncio.run(scenario())
