@@ -593,7 +593,8 @@ def test_engines_divide_the_files(tailing, tmp_path):
 
     async def scenario():
         parts = [await read(index) for index in range(3)]
-        assert sorted(sum(parts, []), key=int) == [str(number) for number in range(12)]
+        lines = [line for part in parts for line in part]
+        assert sorted(lines, key=int) == [str(number) for number in range(12)]
         assert sum(bool(part) for part in parts) > 1
 
     asyncio.run(scenario())
