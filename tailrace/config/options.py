@@ -363,6 +363,15 @@ def field_docs(cls: type) -> dict[str, str]:
     """The strings under the fields of a class, by attribute; a class made at run time brings them as `field_docs`."""
     if "field_docs" in cls.__dict__:
         return dict(cls.__dict__["field_docs"])
+    if cls not in _docs_read:
+        _docs_read[cls] = _read_docs(cls)
+    return _docs_read[cls]
+
+
+_docs_read: dict[type, dict[str, str]] = {}
+
+
+def _read_docs(cls: type) -> dict[str, str]:
     import ast
     import inspect
     import itertools
