@@ -49,6 +49,10 @@ class Nest(Filter[NestOptions]):
             raise ConfigError("nest_under is missing.", "Add: nest_under NAME.")
         if options.operation == "lift" and not options.nested_under:
             raise ConfigError("nested_under is missing.", "Add: nested_under NAME.")
+        if options.add_prefix and options.remove_prefix:
+            raise ConfigError(
+                "add_prefix and remove_prefix exclude each other.", "Keep one of them."
+            )
         self.moves = Moves(options.wildcard, options.add_prefix, options.remove_prefix)
         self.nest = Reshape(lambda body: nested(body, options.nest_under, self.moves))
 
@@ -100,6 +104,7 @@ def nested(body: Body, under: str, moves: Moves) -> Body:
         if new is None:
             stays[key] = value
         else:
+            inner.pop(new, None)
             inner[new] = value
     if inner:
         stays.pop(under, None)

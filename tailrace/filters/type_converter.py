@@ -7,7 +7,8 @@ Example:
 
     {"code": "404"}  ->  {"code": "404", "status": 404}
 
-A rule is `SOURCE NEW_FIELD TYPE` with int, uint, float or string. The source is a name or a record accessor; a value of another
+A rule is `SOURCE NEW_FIELD TYPE` with int, uint, float or string; rules for integers are done first, then those for
+unsigned ones, floats and texts. The source is a name or a record accessor; a value of another
 type than the rule's, or that can't be converted, is appended as it is.
 """
 
@@ -25,7 +26,8 @@ from tailrace.plugin.parsing import FRACTION, to_hex, to_integer
 
 INTEGER = re.compile(r"\s*[+-]?\d+")
 RULE = words(3)
-Step = Callable[[Body], None]
+Step = Callable[[Body], "tuple[str, Any] | None"]
+"""The field to append for a body, and its value."""
 
 
 class TypeConverterOptions(FilterOptions):
@@ -45,12 +47,20 @@ class TypeConverter(Filter[TypeConverterOptions]):
         super().__init__(options)
         if not options.rules:
             raise ConfigError("there is no rule.", "Add one, as: str_key code status int.")
-        self.steps = [make_step(name, rule) for name, rule in options.rules]
+        # Compat: rules of one source type come together, in this order, as the original reads them.
+        order = list(SOURCES)
+        rules = sorted(options.rules, key=lambda rule: order.index(rule[0]))
+        self.steps = [make_step(name, rule) for name, rule in rules]
 
     def process(self, chunk: Chunk) -> Chunk:
+        steps = self.steps
         for body in chunk.bodies:
-            for step in self.steps:
-                step(body)
+            # All rules look at the event as it came.
+            for found in [step(body) for step in steps]:
+                if found is not None:
+                    key, value = found
+                    body.pop(key, None)
+                    body[key] = value
         return chunk
 
 
@@ -72,24 +82,28 @@ def make_step(name: str, rule: list[str]) -> Step:
         get = Accessor(source).get
     except AccessorError as error:
         raise ConfigError(f"{name}: {error}") from error
-    convert, kinds = CONVERSIONS[kind], SOURCES[name]
+    unsigned = name == "uint_key" and kind != "uint"
+    convert = int if name == "uint_key" and kind == "uint" else CONVERSIONS[kind]
+    kinds = SOURCES[name]
 
-    def append(body: Body) -> None:
+    def step(body: Body) -> tuple[str, Any] | None:
         value = get(body)
         if value is MISSING:
-            return
-        converted = convert(value) if type(value) in kinds else None
-        body.pop(key, None)
-        body[key] = value if converted is None else converted
+            return None
+        if type(value) not in kinds:
+            return key, value
+        converted = convert(value % (1 << 64) if unsigned else value)
+        return key, value if converted is None else converted
 
-    return append
+    return step
 
 
 def to_int(value: Any) -> int | None:
     if isinstance(value, str):
         found = None if is_hexadecimal(value) else INTEGER.match(value)
         return to_integer(found.group()) if found else None
-    return int(value)
+    number = int(value)
+    return number if number < 1 << 63 else number - (1 << 64)
 
 
 def is_hexadecimal(text: str) -> bool:

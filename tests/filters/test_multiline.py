@@ -320,12 +320,19 @@ def test_parts_may_be_marked_by_booleans_and_keep_their_metadata(context):
         ("multiline.parser nosuch", "nosuch"),
         (SECTION + "flush_ms 100", "too short"),
         ("mode partial_message", "multiline.key_content"),
-        (PARTIAL + "buffer off", "buffer"),
     ],
 )
 def test_what_will_not_do_is_named(context, section, expected):
     with pytest.raises(ConfigError, match=expected):
         make_plugin("filter", "multiline", section, context)
+
+
+def test_parts_are_held_back_even_with_buffer_off(context):
+    plugin = make_plugin("filter", "multiline", PARTIAL + "buffer off\nflush_ms 500", context)
+    assert [level for level, _ in context.sink.messages] == ["warn"]
+    feed(plugin, part("A", "a"))
+    context.advance(1)
+    assert given_out(context) == [{"c": 1, "log": "a"}]
 
 
 def test_a_short_flush_time_is_of_no_account_without_buffer(context):

@@ -21,7 +21,7 @@ BODY = {"k_a": 1, "x": 2, "k_b": 3}
         ("wildcard k_a", {"x": 2, "k_b": 3, "in": {"k_a": 1}}),
         ("wildcard k_a\nwildcard x", {"k_b": 3, "in": {"k_a": 1, "x": 2}}),
         ("wildcard k_*\nremove_prefix k_", {"x": 2, "in": {"a": 1, "b": 3}}),
-        ("wildcard k_*\nremove_prefix k_\nadd_prefix n_", {"x": 2, "in": {"n_a": 1, "n_b": 3}}),
+        ("wildcard k_*\nadd_prefix n_", {"x": 2, "in": {"n_k_a": 1, "n_k_b": 3}}),
         ("wildcard *", {"in": BODY}),
         ("wildcard y*", BODY),
         ("", BODY),
@@ -29,6 +29,11 @@ BODY = {"k_a": 1, "x": 2, "k_b": 3}
 )
 def test_fields_go_into_a_map_at_the_end(section, expected):
     assert items(f"operation nest\nnest_under in\n{section}", dict(BODY)) == list(expected.items())
+
+
+def test_of_two_fields_that_get_one_name_the_later_counts_in_its_place():
+    section = "operation nest\nnest_under in\nwildcard *\nremove_prefix k_"
+    assert items(section, {"a": 1, "x": 2, "k_a": 3}) == [("in", {"x": 2, "a": 3})]
 
 
 def test_a_field_of_the_maps_name_gives_way_to_it():
@@ -63,6 +68,11 @@ def test_what_is_no_map_is_not_lifted(value):
 def test_the_name_of_the_map_is_needed(section):
     with pytest.raises(ConfigError, match="under is missing"):
         make_plugin("filter", "nest", section)
+
+
+def test_one_prefix_is_added_or_removed_not_both():
+    with pytest.raises(ConfigError, match="exclude each other"):
+        make_plugin("filter", "nest", "operation nest\nnest_under x\nadd_prefix a\nremove_prefix b")
 
 
 def test_the_operation_is_one_of_two():

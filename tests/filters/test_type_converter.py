@@ -46,6 +46,10 @@ def test_text_is_read_as_far_as_it_goes(text, kind, expected):
         ("int_key v x float", 5, 5.0),
         ("int_key v x uint", -1, (1 << 64) - 1),
         ("uint_key v x int", 7, 7),
+        ("uint_key v x int", -2, -2),
+        ("uint_key v x uint", -2, -2),
+        ("uint_key v x float", -2, 18446744073709551614.0),
+        ("uint_key v x string", -2, "18446744073709551614"),
         ("float_key v x int", -2.75, -2),
         ("float_key v x string", 2.75, "2.75"),
         ("float_key v x string", 1e10, "10000000000.0"),
@@ -66,10 +70,10 @@ def test_a_value_of_another_type_is_appended_as_it_is(rule, value):
     assert converted(rule, value) == value
 
 
-def test_rules_are_done_in_their_order_and_append():
-    section = "str_key a b int\nint_key b c string\nint_key n a string"
+def test_rules_append_in_their_order_and_look_at_the_event_as_it_came():
+    section = "str_key a b int\nint_key n a string\nint_key b c string"
     [body] = run_filter("type_converter", section, {"a": "1", "n": 2})
-    assert list(body.items()) == [("n", 2), ("b", 1), ("c", "1"), ("a", "2")]
+    assert list(body.items()) == [("n", 2), ("a", "2"), ("b", 1)]
 
 
 def test_a_source_may_lie_deeper_and_may_be_missing():

@@ -73,7 +73,7 @@ class Multiline(Filter[MultilineOptions]):
         self.joiner = (
             self._partial_messages() if options.mode == "partial_message" else self._streams()
         )
-        if options.buffer:
+        if options.buffer or options.mode == "partial_message":
             seconds = max(0.05, options.flush_ms / 4000)
             self.context.every(seconds, self._give_out_due)
 
@@ -84,7 +84,8 @@ class Multiline(Filter[MultilineOptions]):
                 "mode partial_message needs multiline.key_content.", "Name the field to be joined."
             )
         if not options.buffer:
-            raise ConfigError("mode partial_message needs buffer on.", "Leave buffer out.")
+            # Compat: it goes on (Fluent Bit logs an error).
+            self.context.log.warn("mode partial_message holds parts back: buffer off has no effect")
         return PartialMessages(
             options.multiline_key_content,
             self,
