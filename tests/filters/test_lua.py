@@ -435,3 +435,20 @@ def test_any_number_of_fields_crosses_as_rows_and_as_maps(count):
         {**whole, "all": "1" * count},
         {**part, "all": ("01" * count)[:count]},
     ]
+
+
+def test_an_error_between_two_calls_leaves_the_batch_as_it_was():
+    context = FakeContext()
+    late = "debug.sethook(function() debug.sethook() error('late') end, '', 40)"
+    out = lua("jit.off() " + f(f"{late} return 2, 0, {{}}"), {"n": 1}, {"n": 2}, context=context)
+    assert out == [{"n": 1}, {"n": 2}]
+    assert "late" in str(context.sink.messages)
+
+
+def test_an_error_that_can_not_be_shown_is_an_error_of_its_record():
+    code = f(
+        "if record.n == 1 then error(setmetatable({}, {__tostring = error})) end return 2, 0, {}"
+    )
+    context = FakeContext()
+    assert lua(code, {"n": 1}, {"n": 2}, context=context) == [{"n": 1}, {}]
+    assert "an error of type table" in str(context.sink.messages)

@@ -39,8 +39,8 @@ end
 if settings.time_limit > 0 then
   jit.off()
   local clock, limit, deadline = os.clock, settings.time_limit, 0
-  settings.guard = function() deadline = clock() + limit end
-  settings.guard()
+  settings.guard = function(is_on) deadline = is_on and clock() + limit or math.huge end
+  settings.guard(true)
   debug.sethook(function()
     if clock() > deadline then error("the call took longer than time_limit", 2) end
   end, "", 10000)
@@ -81,6 +81,7 @@ class Script:
             register_builtins=False,
             unpack_returned_tuples=True,
         )
+        self.lua_error = luajit21.LuaError
         table = self.runtime.table_from
         settings = table(
             {
@@ -137,9 +138,11 @@ class Script:
             stamps = array("q", times)
         except OverflowError:  # beyond the year 2262: only the script sees another time
             stamps = array("q", [min(max(time, LEAST_TIME), MOST_TIME) for time in times])
-        answer: bytes = self.call(
-            records, len(bodies), stamps.tobytes(), tag.encode(errors="surrogateescape"), meta_at
-        )
+        name = tag.encode(errors="surrogateescape")
+        try:
+            answer: bytes = self.call(records, len(bodies), stamps.tobytes(), name, meta_at)
+        except self.lua_error as error:  # out of memory, for one
+            return [str(error)] * len(bodies)
         result: list[Any] = unpack(answer)
         return result
 

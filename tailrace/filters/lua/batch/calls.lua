@@ -13,7 +13,7 @@ local function new_time(given, is_table, sec, nsec, double)
   local s, n
   if is_table then
     if type(given) ~= "table" then return nil end
-    s, n = truncated(tonumber(given.sec) or 0), truncated(tonumber(given.nsec) or 0)
+    s, n = truncated(tonumber(rawget(given, "sec")) or 0), truncated(tonumber(rawget(given, "nsec")) or 0)
     if s == sec and n == nsec then return nil end
   else
     local d = tonumber(given)
@@ -23,7 +23,7 @@ local function new_time(given, is_table, sec, nsec, double)
     n = truncated((d - s) * 1e9)
   end
   if not (s >= 0 and s < LAST_SECOND and n >= 0 and n < LAST_SECOND) then
-    error("returned a time before 1970 or after 2106", 0)
+    return fail("returned a time before 1970 or after 2106")
   end
   return s, n
 end
@@ -68,7 +68,7 @@ end
 -- What the function made of the record at hand. `given` is the table it got, `new` the one it returned.
 local function write_result(code, given, new, meta_given, metadata, time, old_sec, old_nsec, old_double)
   if type(new) ~= "table" then
-    error("returned code " .. code .. " with a " .. type(new) .. " where the record should be", 0)
+    return fail("returned code " .. code .. " with a " .. type(new) .. " where the record should be")
   end
   local sec, nsec
   if code == 1 then sec, nsec = new_time(time, is_table, old_sec, old_nsec, old_double) end
@@ -82,11 +82,11 @@ local function write_result(code, given, new, meta_given, metadata, time, old_se
   end
   local meta_length = metadata and list_length(metadata)
   if meta_length and (meta_length ~= length or not is_list_of_tables(metadata, meta_length)) then
-    error("returned metadata that is neither a map nor a list of as many maps as there are records", 0)
+    return fail("returned metadata that is neither a map nor a list of as many maps as there are records")
   end
   if not rawequal(new, given) or length or plain then
     if length and not is_list_of_tables(new, length) then
-      error("returned a list that holds something else than records", 0)
+      return fail("returned a list that holds something else than records")
     end
     return write_replaced(new, length, metadata, meta_length, sec, nsec)
   end
@@ -108,7 +108,11 @@ end
 
 local function write_failure(start, message)
   pos = start
-  write_text(tostring(message))
+  if type(message) ~= "string" then
+    local ok, text = pcall(tostring, message)
+    message = ok and type(text) == "string" and text or "an error of type " .. type(message)
+  end
+  write_text(message)
 end
 
 local globals, name, guard = _G, settings.call, settings.guard
@@ -134,7 +138,7 @@ local function run(input, total, times, tag, meta_at)
     local double = sec + nsec / 1e9
     local stamp = double
     if is_table then stamp = { sec = sec, nsec = nsec } end
-    if guard then guard() end
+    if guard then guard(true) end
     local ok, code, time, new
     if five then
       if meta_at >= 0 then
@@ -147,6 +151,7 @@ local function run(input, total, times, tag, meta_at)
     else
       ok, code, time, new = pcall(only or globals[name], tag, stamp, record)
     end
+    if guard then guard(false) end
     if not ok then
       write_failure(start, code)
     else
@@ -156,8 +161,9 @@ local function run(input, total, times, tag, meta_at)
         out[pos] = 0xc3
         pos = pos + 1
       elseif code == 1 or code == 2 then
-        local done, message = pcall(write_result, code, record, new, meta_given, metadata, time, sec, nsec, double)
-        if not done then write_failure(start, message) end
+        failure = nil
+        write_result(code, record, new, meta_given, metadata, time, sec, nsec, double)
+        if failure then write_failure(start, failure) end
       elseif code == 0 then
         write_nil()
       else

@@ -108,6 +108,14 @@ end
 
 local write_table
 
+-- What can't be written sets `failure`, which the caller looks at in the end. It isn't thrown: compiled code can't return
+-- through a pcall that it didn't see begin, and would fall back to the interpreter for each record.
+local failure
+
+local function fail(message)
+  failure = failure or message
+end
+
 local function write(v, depth)
   local kind = type(v)
   if kind == "string" then
@@ -127,7 +135,7 @@ local function write(v, depth)
   elseif istype(uint64_t, v) then
     write_integer_64(v, 0xcf)
   else
-    error("a " .. kind .. " can't be part of a record", 0)
+    fail("a " .. kind .. " can't be part of a record")
   end
 end
 
@@ -157,7 +165,7 @@ local function write_key(key)
   elseif type(key) == "number" or type(key) == "boolean" then
     write_text(tostring(key))
   else
-    error("a " .. type(key) .. " can't be a key of a record", 0)
+    fail("a " .. type(key) .. " can't be a key of a record")
   end
 end
 
@@ -252,7 +260,8 @@ local function write_map(t, shadow, depth)
 end
 
 function write_table(t, depth)
-  if depth > MOST_DEPTH then error("a table is nested too deeply, or in itself", 0) end
+  if failure then return end
+  if depth > MOST_DEPTH then return fail("a table is nested too deeply, or in itself") end
   local length = list_length(t)
   if length then
     write_list(t, length, depth)
