@@ -22,6 +22,8 @@ MOST_HEAD_BYTES = 64 * 1024
 MOST_BODY_BYTES = 64 * 1024
 MOST_UNWANTED_BYTES = 8 << 20
 """How much of a body beyond the limit is read to keep the connection; then it is closed."""
+LEAST_BYTES_PER_SECOND = 8192
+"""A body may take as long on its way as it would at this speed, beside the time for the answer."""
 MOST_WAIT_SECONDS = 3600.0
 """The longest `Retry-After` that is believed."""
 
@@ -128,8 +130,11 @@ class HTTPClient:
     ) -> Response:
         reader = ResponseReader(method, self.body_limit)
         keep = False
+        limit: float | None = None
+        if self.response_timeout:
+            limit = self.response_timeout + sum(map(len, parts)) / LEAST_BYTES_PER_SECOND
         try:
-            async with asyncio.timeout(self.response_timeout or None):
+            async with asyncio.timeout(limit):
                 await self._send(connection, parts)
                 while not reader.is_complete:
                     reader.feed(await self._receive(connection, reader))

@@ -62,6 +62,14 @@ def test_time_between_parts_of_an_answer_has_a_limit():
         ask(server, b"a", read_idle_timeout=0.1)
 
 
+def test_a_large_body_has_more_time_than_the_answer(monkeypatch):
+    monkeypatch.setattr(http_client, "LEAST_BYTES_PER_SECOND", 1000)
+    with FakeServer([Reply(delay=0.2)]) as server:
+        ask(server, b"x" * 10_000, response_timeout=0.05)
+        with pytest.raises(Unreachable, match=r"0\.05 s"):
+            ask(server, b"x", response_timeout=0.05)
+
+
 def test_a_response_has_status_headers_and_body():
     response, keep = read(b"HTTP/1.1 201 Made\r\nX-A: b\r\nContent-Length: 2\r\n\r\n", b"hi")
     assert (response.status, response.headers["x-a"], response.body) == (201, "b", b"hi")
