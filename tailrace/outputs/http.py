@@ -18,7 +18,7 @@ With `body_key` and `headers_key` each event is a request of its own; those that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tailrace.config import ConfigError, KeyText, Options, Seconds, group, one_of, option
@@ -134,7 +134,12 @@ class HTTP(Output[HTTPOptions]):
         self.client = make_client(self)
         self.uri = options.uri if options.uri.startswith("/") else "/" + options.uri
         self.layout = known_layout(options.format, list(CONTENT_TYPES), self.context.log)
-        self.encode = self.encoder()
+        self.encode = chunk_encoder(
+            "json" if self.layout == "gelf" else self.layout,
+            options.json_date_key,
+            options.json_date_format,
+            self.context,
+        )
         self.compress = COMPRESSORS[options.compress] if options.compress else None
         self.tokens: TokenSource | None = None
         if options.oauth2.enable:
@@ -152,29 +157,27 @@ class HTTP(Output[HTTPOptions]):
         self.last_headers = [*without(self.fixed_headers(), own), *options.header]
         self.keep_last = not options.allow_duplicated_headers or self.tokens is not None
 
-    def encoder(self) -> Callable[[Chunk], bytes]:
-        if self.layout == "gelf":
-            return self.encode_gelf
-        options = self.options
-        return chunk_encoder(
-            self.layout, options.json_date_key, options.json_date_format, self.context
-        )
+    def gelf_body(self, chunk: Chunk) -> tuple[bytes, list[Refusal]]:
+        """A line for each event that can be GELF, and the others with the reason."""
+        from tailrace.wire.gelf import GELFError, Keys, encode
 
-    def encode_gelf(self, chunk: Chunk) -> bytes:
-        from tailrace.wire.gelf import Keys, encode
-
-        keys = self.options.gelf
-        names = Keys(
-            keys.timestamp_key,
-            keys.host_key,
-            keys.short_message_key,
-            keys.full_message_key,
-            keys.level_key,
+        given = self.options.gelf
+        keys = Keys(
+            given.timestamp_key,
+            given.host_key,
+            given.short_message_key,
+            given.full_message_key,
+            given.level_key,
         )
-        lines = [
-            encode(body, time, names) for body, time in zip(chunk.bodies, chunk.times, strict=True)
-        ]
-        return b"\n".join(lines) + b"\n"
+        lines: list[bytes] = []
+        refused: list[Refusal] = []
+        for index, (body, time) in enumerate(zip(chunk.bodies, chunk.times, strict=True)):
+            try:
+                lines.append(encode(body, time, keys) + b"\n")
+            except GELFError as error:
+                why = f"an event can't be GELF: {error}"
+                refused.append(Refusal(chunk.slice(index, index + 1), why))
+        return b"".join(lines), refused
 
     def accessors(self) -> tuple[Accessor | None, Accessor | None]:
         options = self.options
@@ -209,28 +212,13 @@ class HTTP(Output[HTTPOptions]):
             return
         refused: list[Refusal] = []
         if self.layout == "gelf":
-            chunk, refused = self.fit_for_gelf(chunk)
-        if chunk.count:
-            await self.send(self.encode(chunk), chunk.tag, self.first_headers)
+            body, refused = self.gelf_body(chunk)
+        else:
+            body = self.encode(chunk)
+        if len(refused) < chunk.count:
+            await self.send(body, chunk.tag, self.first_headers)
         if refused:
-            raise refusal(chunk.count, refused)
-
-    def fit_for_gelf(self, chunk: Chunk) -> tuple[Chunk, list[Refusal]]:
-        """The events that can be GELF, and the others with the reason."""
-        from tailrace.wire.gelf import GELFError
-
-        reasons: list[str] = []
-        for index in range(chunk.count):
-            try:
-                self.encode_gelf(chunk.slice(index, index + 1))
-                reasons.append("")
-            except GELFError as error:
-                reasons.append(f"an event can't be GELF: {error}")
-        if not any(reasons):
-            return chunk, []
-        parts = chunk.split(reasons)
-        good = parts.pop("", None) or chunk.slice(0, 0)
-        return good, [Refusal(part, why) for why, part in parts.items()]
+            raise refusal(chunk.count - len(refused), refused)
 
     async def send_each(self, chunk: Chunk, body_of: Accessor, headers_of: Accessor) -> None:
         """A request for each event; what became of each is told apart."""
