@@ -26,6 +26,7 @@ from tailrace.config import ConfigError, KeyText, Seconds, group, option
 from tailrace.inputs.http.bodies import Refusal, read_form, read_json
 from tailrace.inputs.http.tags import clean_tag, tag_getter
 from tailrace.model import Body, Chunk, Receipt
+from tailrace.net.bearer import BearerCheck, BearerOptions, KeysUnreachable
 from tailrace.net.http_server import HttpServer, Request, Response
 from tailrace.net.http_server.options import (
     UNPACKED_RATIO,
@@ -35,6 +36,7 @@ from tailrace.net.http_server.options import (
 from tailrace.net.options import ListenOptions, ServerTLSOptions
 from tailrace.plugin import Emit, Input, InputOptions, input_plugin
 from tailrace.wire.compression import CompressionError, TooLarge
+from tailrace.wire.jwt import TokenError
 
 DEFAULT_PORT = 9880
 FORM = "application/x-www-form-urlencoded"
@@ -46,6 +48,7 @@ class HttpOptions(InputOptions):
     listen: ListenOptions = group()
     tls: ServerTLSOptions = group()
     server: HttpServerOptions = group()
+    oauth2: BearerOptions = group("oauth2.")
 
     add_remote_addr: bool = option(False)
     """Add the address that `X-Forwarded-For` names first to each record, unless it has the key."""
@@ -79,6 +82,7 @@ class Http(Input[HttpOptions]):
         self.emit: Emit | None = None
         self.get_tag = tag_getter(options.tag_key)
         self.success = self.make_success(options)
+        self.bearer = BearerCheck(options.oauth2, self.context) if options.oauth2.validate else None
         self.waiting = 0
         """Requests that wait for their answer."""
         self.has_room = asyncio.Event()
@@ -118,6 +122,8 @@ class Http(Input[HttpOptions]):
         if self.server is not None:
             server, self.server = self.server, None
             await server.close(grace_seconds=0.5)
+        if self.bearer is not None:
+            await self.bearer.close()
 
     def pause(self) -> None:
         self.has_room.clear()
@@ -133,11 +139,23 @@ class Http(Input[HttpOptions]):
         if is_health and self.options.enable_health_endpoint:
             return self.health()
         try:
+            if self.bearer is not None:
+                await self.admit(request, self.bearer)
             self.check(request)
             await self.deliver(request)
         except Refusal as refusal:
             return refusal.response()
         return self.success
+
+    async def admit(self, request: Request, bearer: BearerCheck) -> None:
+        """Refuse a request without a token that holds."""
+        try:
+            await bearer.check(request.headers.get("authorization", ""))
+        except TokenError as error:
+            self.context.log.warn(f"{request.peer}: refused: the token: {error}")
+            raise Refusal(401, "unauthorized") from error
+        except KeysUnreachable as error:
+            raise Refusal(503, "the token can't be checked now") from error
 
     def check(self, request: Request) -> None:
         """Refuse what is no request with records."""

@@ -12,7 +12,8 @@ from tailrace.model import Body
 from tailrace.net.http_server import Response
 from tailrace.wire.json import decode_stream
 
-RETRY_AFTER = (("Retry-After", "1"),)
+HEADERS = {401: (("WWW-Authenticate", "Bearer"),), 503: (("Retry-After", "1"),)}
+"""What a refusal of a status says beside its text."""
 
 
 class Refusal(Exception):
@@ -24,7 +25,7 @@ class Refusal(Exception):
         self.text = text
 
     def response(self) -> Response:
-        headers = RETRY_AFTER if self.status == 503 else ()
+        headers = HEADERS.get(self.status, ())
         return Response(self.status, f"error: {self.text}\n".encode(), headers)
 
 

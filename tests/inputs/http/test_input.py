@@ -280,3 +280,19 @@ def test_a_receipt_that_is_settled_late_does_no_harm():
             return kept[0]
 
     assert isinstance(asyncio.run(scenario()), Receipt)
+
+
+def test_a_request_without_a_token_that_holds_is_answered_with_401():
+    section = "oauth2.validate on\noauth2.issuer me\noauth2.jwks_url http://127.0.0.1:1/keys"
+    context = FakeContext()
+    (status, headers, _), chunks = asked(section, b'{"a":1}', JSON, context=context)
+    assert (status, headers["WWW-Authenticate"], chunks) == (401, "Bearer", [])
+    assert any("token" in message for _, message in context.sink.messages)
+
+
+def test_a_request_whose_token_can_not_be_checked_is_not_taken():
+    from tests.wire.test_jwt import signed
+
+    section = "oauth2.validate on\noauth2.issuer me\noauth2.jwks_url http://127.0.0.1:1/keys"
+    (status, _, _), chunks = asked(section, b'{"a":1}', JSON, f"Authorization: Bearer {signed({})}")
+    assert (status, chunks) == (503, [])
