@@ -26,7 +26,7 @@ from tailrace.config.types import one_of
 from tailrace.model import Body, Chunk
 from tailrace.plugin import Filter, FilterOptions, filter_plugin
 from tailrace.wasm.driver import BAD_POINTER, NOT_A_MAP, UNCHANGED
-from tailrace.wasm.engine import Limits, make_engine
+from tailrace.wasm.engine import Limits, make_engine, stack_warning
 from tailrace.wasm.faults import Fault
 from tailrace.wasm.guest import Guest, Outcome
 from tailrace.wasm.program import open_program
@@ -53,7 +53,7 @@ class WasmOptions(FilterOptions):
     """Room for what the module is given. The module's own allocator is used and grows up to `memory_limit`; a larger size raises that limit."""
 
     wasm_stack_size: Size = option(8192)
-    """Size of the module's stack; at least 512K, at most 4M are given."""
+    """Size of the module's stack; at least 512K, at most 4M (half of the thread's own) are given."""
 
     memory_limit: Size = option(64_000_000)
     """The most memory that the module may have in all."""
@@ -74,6 +74,8 @@ class Wasm(Filter[WasmOptions]):
             stack=options.wasm_stack_size,
             seconds=options.time_limit,
         )
+        if warning := stack_warning(options.wasm_stack_size):
+            self.context.log.warn(warning)
         program = open_program(
             options.wasm_path, Path(self.context.config_dir), make_engine(limits.stack)
         )

@@ -20,7 +20,7 @@ from tailrace.config import CommaList, ConfigError, Seconds, Size, option
 from tailrace.model import Body, Chunk
 from tailrace.plugin import Emit, PollingInput, PollingOptions, input_plugin
 from tailrace.wasm.command import Command
-from tailrace.wasm.engine import Limits, make_engine
+from tailrace.wasm.engine import Limits, make_engine, stack_warning
 from tailrace.wasm.faults import Fault
 from tailrace.wasm.program import open_program
 
@@ -48,7 +48,7 @@ class ExecWasiOptions(PollingOptions):
     """The program's own allocator is used and grows up to `memory_limit`; a larger size raises that limit."""
 
     wasm_stack_size: Size = option(8192)
-    """Size of the program's stack; at least 512K, at most 4M are given."""
+    """Size of the program's stack; at least 512K, at most 4M (half of the thread's own) are given."""
 
     memory_limit: Size = option(64_000_000)
     """The most memory that the program may have in all."""
@@ -69,6 +69,9 @@ class ExecWasi(PollingInput[ExecWasiOptions]):
             stack=options.wasm_stack_size,
             seconds=options.time_limit,
         )
+        if warning := stack_warning(options.wasm_stack_size):
+            self.context.log.warn(warning)
+        self.engine = make_engine(self.limits.stack)
         self.command: Command | None = None
 
     async def stop(self) -> None:
@@ -112,9 +115,7 @@ class ExecWasi(PollingInput[ExecWasiOptions]):
         """The compiled program, made at its first run."""
         if self.command is None:
             options = self.options
-            program = open_program(
-                options.wasi_path, Path(self.context.config_dir), make_engine(self.limits.stack)
-            )
+            program = open_program(options.wasi_path, Path(self.context.config_dir), self.engine)
             self.command = Command(program, options.accessible_paths, self.limits)
         return self.command
 

@@ -19,9 +19,12 @@ class Limits:
 
 
 def stack_size(wanted: int) -> int:
-    """A stack that is at least usable and never more than the thread really has."""
+    """A stack that is at least usable and never more than the thread really has.
+
+    Without a limit the C library gives its threads 2 MiB.
+    """
     soft, _ = resource.getrlimit(resource.RLIMIT_STACK)
-    most = MOST_STACK if soft == resource.RLIM_INFINITY else min(MOST_STACK, soft // 2)
+    most = 1 << 20 if soft == resource.RLIM_INFINITY else min(MOST_STACK, soft // 2)
     return min(max(wanted, LEAST_STACK), most)
 
 
@@ -42,3 +45,11 @@ def make_engine(stack: int = 0) -> Any:
     config = make_config()
     config.max_wasm_stack = stack_size(stack)
     return wasmtime.Engine(config)
+
+
+def stack_warning(wanted: int) -> str:
+    """What to tell a user who asked for more stack than can be given; empty if it can."""
+    given = stack_size(wanted)
+    if wanted <= given:
+        return ""
+    return f"wasm_stack_size {wanted} is more than can be had: {given} bytes are given"

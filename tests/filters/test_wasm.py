@@ -262,6 +262,12 @@ def test_a_deep_recursion_works_and_an_endless_one_is_told(kit):
     assert "wasm_stack_size" in errors(context)[0]
 
 
+def test_more_stack_than_can_be_had_is_told(kit):
+    context = FakeContext()
+    assert run(kit, "deep", {"x": 1}, context=context, wasm_stack_size="1G") == [{"a": 1}]
+    assert any("wasm_stack_size" in text for _, text in context.sink.messages)
+
+
 def test_a_module_that_never_frees_gets_a_new_instance_and_loses_nothing(kit):
     context = FakeContext()
     found = run(kit, "greedy", *[{"x": 1}] * 100, context=context, memory_limit="8M")

@@ -1,4 +1,5 @@
 import asyncio
+import sys
 
 import pytest
 
@@ -123,3 +124,9 @@ def test_it_runs_anew_at_each_interval(program):
 def test_an_unknown_parser_is_found_at_the_start(program):
     with pytest.raises(ConfigError, match="nobody"):
         make_plugin("input", "exec_wasi", {"wasi_path": program("x"), "parser": "nobody"})
+
+
+def test_without_the_engine_the_start_says_so(program, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wasmtime", None)
+    with pytest.raises(ImportError, match="wasmtime"):
+        make_plugin("input", "exec_wasi", {"wasi_path": "x.wasm"})
