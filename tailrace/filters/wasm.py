@@ -53,7 +53,7 @@ class WasmOptions(FilterOptions):
     """Room for what the module is given. The module's own allocator is used and grows up to `memory_limit`; a larger size raises that limit."""
 
     wasm_stack_size: Size = option(8192)
-    """Size of the module's stack; at least 512K, at most 4M (half of the thread's own) are given."""
+    """Size of the module's stack; at least 512K, at most 2M are given."""
 
     memory_limit: Size = option(64_000_000)
     """The most memory that the module may have in all."""

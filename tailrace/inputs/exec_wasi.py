@@ -48,7 +48,7 @@ class ExecWasiOptions(PollingOptions):
     """The program's own allocator is used and grows up to `memory_limit`; a larger size raises that limit."""
 
     wasm_stack_size: Size = option(8192)
-    """Size of the program's stack; at least 512K, at most 4M (half of the thread's own) are given."""
+    """Size of the program's stack; at least 512K, at most 2M are given."""
 
     memory_limit: Size = option(64_000_000)
     """The most memory that the program may have in all."""

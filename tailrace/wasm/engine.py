@@ -6,7 +6,10 @@ import resource
 from dataclasses import dataclass
 from typing import Any
 
-LEAST_STACK, MOST_STACK = 512 << 10, 4 << 20
+LEAST_STACK, MOST_STACK = (
+    512 << 10,
+    2 << 20,
+)  # more ends the process: it is the size of the engine's own stacks
 
 
 @dataclass(frozen=True, slots=True)
