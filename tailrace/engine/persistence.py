@@ -128,9 +128,7 @@ class Persistence:
         stub: Chunk | None = None
         for target in targets:
             queued = chunk
-            if chunk.kind is LOGS and (
-                not in_memory or target.queue.nbytes + chunk.nbytes > MEMORY_BYTES
-            ):
+            if chunk.kind is LOGS and (not in_memory or self._lies_better(chunk, target, source)):
                 queued = stub = stub or file.stub(chunk.tag)
             target.queue.put(
                 queued,
@@ -141,6 +139,13 @@ class Persistence:
                 chunk.measured,
             )
         return True
+
+    def _lies_better(self, chunk: Chunk, target: OutputPort, source: Source) -> bool:
+        """Whether a chunk should wait on disk alone: not where its source can wait for an output that works."""
+        queue = target.queue
+        if queue.nbytes + chunk.nbytes <= MEMORY_BYTES:
+            return False
+        return not source.can_wait or queue.is_behind
 
     def spill(self, chunk: Chunk, output: str, source: Source) -> tuple[Chunk, Receipt, int] | None:
         """Write a chunk for one output that holds too much: its stub, the receipt of that, its bytes; None if the disk won't take it."""

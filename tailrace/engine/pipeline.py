@@ -70,6 +70,8 @@ class Source:
     """Its chunks are written to the filesystem."""
     stored_chunks: int = 0
     stored_bytes: int = 0
+    can_wait: bool = False
+    """It reads again what it has not emitted yet, as files are: nothing is lost while it waits."""
     loaded_bytes: int = 0
     """Of chunks on disk that are in memory as well, as MessagePack."""
 
@@ -88,7 +90,10 @@ class InputPort:
         self.storage_type = storage_type(instance.options, pipeline.plan.services.options)
         self.padding: int = instance.plugin.padding
         self.source = Source(
-            instance.name, instance.options.routable, is_stored=self.storage_type == "filesystem"
+            instance.name,
+            instance.options.routable,
+            is_stored=self.storage_type == "filesystem",
+            can_wait=instance.plugin.can_wait,
         )
         self.most_chunks = (
             pipeline.plan.services.options.storage_max_chunks_up

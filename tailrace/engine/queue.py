@@ -114,7 +114,12 @@ class OutputQueue:
             return False
         if self.nbytes >= settings.hard_limit:
             return True
-        return not (self.breaker.failures or self._is_stuck())
+        return not self.is_behind
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the output fails or hangs, so that others must not wait for it."""
+        return self.breaker.failures > 0 or self._is_stuck()
 
     def _is_stuck(self) -> bool:
         oldest = min(self._flush_started.values(), default=None)

@@ -46,6 +46,7 @@ class DlqOptions(InputOptions):
 @input_plugin("dlq")
 class DeadLetterInput(Input[DlqOptions]):
     replays = True
+    can_wait = True
 
     def __init__(self, options: DlqOptions) -> None:
         super().__init__(options)

@@ -36,6 +36,7 @@ class StdinOptions(InputOptions):
 @input_plugin("stdin")
 class Stdin(Input[StdinOptions]):
     padding = 4
+    can_wait = True
 
     def __init__(self, options: StdinOptions) -> None:
         super().__init__(options)

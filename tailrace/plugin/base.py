@@ -319,6 +319,9 @@ class Input(Plugin[InputO]):
     def tag(self) -> str:
         return self.options.tag or self.context.unique
 
+    can_wait: ClassVar[bool] = False
+    """Whether nothing is lost, and nobody is held up, while it waits for the pipeline: it reads files or the like."""
+
     @property
     def replays(self) -> bool:
         """Whether what was not delivered comes again after a crash: read anew, or sent again by a client without an answer."""

@@ -10,10 +10,17 @@ from tailrace.config.errors import InvalidConfiguration
 from tailrace.engine import persistence
 from tailrace.engine.pipeline import Pipeline
 from tailrace.engine.storage import REPLAY_FOLDER, Storage, StoredChunk
-from tailrace.plugin import Input, InputOptions, input_plugin
+from tailrace.plugin import (
+    Input,
+    InputOptions,
+    Output,
+    OutputOptions,
+    input_plugin,
+    output_plugin,
+)
 from tailrace.plugin.log import Log
 from tailrace.wire.dead_letter import DeadLetter
-from tests.engine.test_pipeline import build, configuration
+from tests.engine.test_pipeline import CountingSource, build, configuration
 
 SOURCE = {"name": "test_source", "tag": "t", "chunks": 3}
 STORED = {**SOURCE, "storage.type": "filesystem"}
@@ -229,3 +236,35 @@ def test_what_is_put_in_to_be_replayed_is_delivered_while_the_agent_runs(tmp_pat
             assert life.taken() == [0, 1, 2]
 
     asyncio.run(scenario())
+
+
+@output_plugin("test_slow")
+class SlowSink(Output[OutputOptions]):
+    preferred_bytes = 1
+
+    async def flush(self, chunk):
+        await asyncio.sleep(0.002)
+
+
+@pytest.mark.parametrize(("can_wait", "on_disk_alone"), [(True, False), (False, True)])
+def test_an_output_that_works_is_waited_for_by_who_can_wait(
+    tmp_path, monkeypatch, can_wait, on_disk_alone
+):
+    monkeypatch.setattr(persistence, "MEMORY_BYTES", 1300)
+    monkeypatch.setattr("tailrace.engine.queue.SOFT_LIMIT_BYTES", 1300)
+    monkeypatch.setattr("tailrace.engine.pipeline.SOFT_LIMIT_BYTES", 1300)
+    stubbed = []
+    stub = StoredChunk.stub
+    monkeypatch.setattr(
+        StoredChunk, "stub", lambda file, tag: stubbed.append(file) or stub(file, tag)
+    )
+    monkeypatch.setattr(CountingSource, "can_wait", can_wait)
+    slow = {"name": "test_slow", "match": "*"}
+
+    async def scenario():
+        async with Life(tmp_path, [{**STORED, "chunks": 20}], [slow]) as life:
+            await until(lambda: len(life.settled) == 20)
+            await until(lambda: files(tmp_path) == [])
+
+    asyncio.run(scenario())
+    assert bool(stubbed) is on_disk_alone

@@ -445,6 +445,8 @@ class Tail(Input[TailOptions]):
                 self._lag = Lag(self.context)
             self._lag.measure(self._follower.files.values())
 
+    can_wait = True
+
     @property
     def replays(self) -> bool:
         return bool(self.options.db)
