@@ -22,6 +22,7 @@ from typing import Any
 
 from tailrace.config.errors import ConfigError
 from tailrace.engine.payloads import pack, unpack
+from tailrace.engine.spares import Spares, write_all
 from tailrace.model import Chunk
 from tailrace.plugin.dead_letters import SUFFIX as LETTERS_SUFFIX
 from tailrace.plugin.log import Log
@@ -124,6 +125,7 @@ class Storage:
         self.damaged_files = 0
         """Files of which not all could be read."""
         self.syncs = Syncs() if sync_full else None
+        self.spares = Spares(path)
 
     def open(self) -> None:
         """Make the folder and lock it; `ConfigError` if that can't be done."""
@@ -146,11 +148,13 @@ class Storage:
                 f"storage.path: '{self.path}' is used by another agent.",
                 "Give each agent a folder of its own.",
             ) from None
+        self.spares.open()
 
     def close(self) -> None:
         if self.syncs is not None:
             self.syncs.close()
         if self._lock is not None:
+            self.spares.clear()
             os.close(self._lock)
             self._lock = None
 
@@ -161,11 +165,21 @@ class Storage:
         data = chunkfile.encode(pack(chunk, routes), self._checksum)
         path = self._new_path(stream)
         try:
-            self._write(path, data)
+            self._write_chunk(path, data)
         except FileNotFoundError:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._write(path, data)
+            self._write_chunk(path, data)
         return StoredChunk(self, path, len(data), chunk.count)
+
+    def _write_chunk(self, path: Path, data: bytes) -> None:
+        try:
+            if self.spares.write(path, data):
+                return
+        except FileNotFoundError:
+            raise
+        except OSError:  # full: the spares themselves may take the room
+            self.spares.clear()
+        self._write(path, data)
 
     def rewrite(self, path: Path, routes: tuple[str, ...]) -> None:
         """Give a file other routes. The old one is there until the new one is whole."""
@@ -196,9 +210,7 @@ class Storage:
     def _write(self, path: Path, data: bytes) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            written = 0
-            while written < len(data):
-                written += os.write(descriptor, memoryview(data)[written:])
+            write_all(descriptor, data)
         except OSError:
             os.unlink(path)
             raise
@@ -206,6 +218,8 @@ class Storage:
             os.close(descriptor)
 
     def remove(self, path: Path) -> None:
+        if self.spares.keep(path):
+            return
         try:
             path.unlink()
         except FileNotFoundError:
