@@ -100,6 +100,11 @@ class Http(Input[HttpOptions]):
                 )
         return Response(status, b"", tuple(options.success_header))
 
+    @property
+    def replays(self) -> bool:
+        """A client without an answer sends again."""
+        return True
+
     async def start(self) -> None:
         options = self.options
         self.server = await open_http_server(

@@ -296,3 +296,8 @@ def test_a_request_whose_token_can_not_be_checked_is_not_taken():
     section = "oauth2.validate on\noauth2.issuer me\noauth2.jwks_url http://127.0.0.1:1/keys"
     (status, _, _), chunks = asked(section, b'{"a":1}', JSON, f"Authorization: Bearer {signed({})}")
     assert (status, chunks) == (503, [])
+
+
+def test_what_was_not_delivered_comes_again():
+    """Said to `tailrace check`, which states the guarantee of each route."""
+    assert make_plugin("input", "http").replays
