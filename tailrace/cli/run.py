@@ -174,8 +174,14 @@ class ConfigurationWatch:
             self._task = asyncio.get_running_loop().create_task(waiting, name="watch")
 
     def _files(self) -> list[str]:
+        from tailrace.engine.external import plugin_files
+
         pipeline = self._agent.pipeline
-        return pipeline.plan.configuration.files if pipeline is not None else []
+        if pipeline is None:
+            return []
+        configuration = pipeline.plan.configuration
+        own = plugin_files(configuration.plugins, self._agent.config_dir)
+        return [*configuration.files, *own]
 
     async def close(self) -> None:
         if self._task is not None:

@@ -203,8 +203,10 @@ class Builder:
         instance = self._instantiate(kind, cls, name, options, context, section, where)
         if instance is not None:
             instance.unique = unique
-            instance.fingerprint = fingerprint(section, self.services.config_dir)
             instance.processors = self._processors(section, name)
+            own = fingerprint(section, self.services.config_dir)
+            # The classes: those of an external plugin that was imported anew are others.
+            instance.fingerprint = own, cls, [each.fingerprint for each in instance.processors]
         return instance
 
     def _instantiate(

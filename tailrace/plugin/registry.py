@@ -71,6 +71,17 @@ def find(kind: Kind, name: str) -> type[Any]:
     return found
 
 
+def snapshot() -> dict[tuple[str, str], type[Any]]:
+    """What is registered now, for `restore`."""
+    return dict(_registered)
+
+
+def restore(registered: dict[tuple[str, str], type[Any]]) -> None:
+    """Forget what was registered since the snapshot, and what took the place of another plugin."""
+    _registered.clear()
+    _registered.update(registered)
+
+
 def is_known(kind: Kind, name: str) -> bool:
     """Whether there is a plugin of this kind and name, an installed package's too; built-in ones are not imported."""
     word = name.lower()

@@ -1,11 +1,20 @@
 """Plugins of a user's own: from -e, plugins_file, YAML `plugins` and installed packages, of every kind."""
 
+import asyncio
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tailrace.config.errors import Place
+from tailrace.config.load import load
+from tailrace.config.source import Entry
+from tailrace.engine.agent import Agent
+from tailrace.engine.external import plugin_files
+from tailrace.plugin import Output, OutputOptions, output_plugin, registry
+from tailrace.testing import ListSink
 
 ROOT = Path(__file__).parents[2]
 
@@ -173,3 +182,86 @@ def test_a_missing_file_is_named(folder):
     done = run(folder, "-e", "nowhere.py", "-i", "dummy", "-o", "null", "--dry-run")
     assert done.returncode != 0
     assert "nowhere.py" in done.stderr
+
+
+# Reload
+
+
+def version(number, *, broken=False):
+    return f"""
+from tailrace.plugin import filter, Processor, ProcessorOptions, processor_plugin
+
+@filter("stamp_version")
+def stamp_version(body):
+    body["filter"] = {number}
+
+@processor_plugin("stamp_too")
+class StampToo(Processor[ProcessorOptions]):
+    def process(self, chunk):
+        for body in chunk.bodies:
+            body["processor"] = {number}
+        return chunk
+{"1 / 0" if broken else ""}
+"""
+
+
+RELOADED = """
+service: {flush: 0.05, grace: 2, hot_reload: on}
+plugins: [versions.py]
+pipeline:
+  inputs:
+    - {name: dummy, tag: t, interval_sec: 0, interval_nsec: 20000000, processors: {logs: [{name: stamp_too}]}}
+  filters:
+    - {name: stamp_version, match: '*'}
+  outputs:
+    - {name: keep_versions, match: '*'}
+"""
+
+
+@output_plugin("keep_versions")
+class KeepVersions(Output[OutputOptions]):
+    got: set = set()  # noqa: RUF012
+
+    async def flush(self, chunk):
+        self.got.update((body["filter"], body["processor"]) for body in chunk.bodies)
+
+
+def test_a_reload_imports_a_changed_file_anew_and_keeps_the_old_one_when_it_fails(tmp_path):
+    (tmp_path / "c.yaml").write_text(RELOADED)
+    file = tmp_path / "versions.py"
+
+    async def until(holds):
+        async with asyncio.timeout(20):
+            while not holds():
+                await asyncio.sleep(0.01)
+
+    async def scenario():
+        file.write_text(version(1))
+        agent = Agent(lambda: load(str(tmp_path / "c.yaml"), None, {}), ListSink())
+        agent._install_signals = lambda: None
+        life = asyncio.ensure_future(agent.run())
+        await until(lambda: (1, 1) in KeepVersions.got)
+        output = agent.pipeline.plan.outputs[0].plugin
+        file.write_text(version(2))
+        assert (await agent.reload_and_wait()).status == 0
+        await until(lambda: (2, 2) in KeepVersions.got)
+        assert agent.pipeline.plan.outputs[0].plugin is output
+        file.write_text(version(33333, broken=True))
+        assert (await agent.reload_and_wait()).status != 0
+        KeepVersions.got.clear()
+        await until(lambda: (2, 2) in KeepVersions.got)
+        assert registry.find("filter", "stamp_version").__module__ == "tailrace_plugin_versions"
+        file.write_text(version(4))
+        assert (await agent.reload_and_wait()).status == 0
+        await until(lambda: (4, 4) in KeepVersions.got)
+        agent.stop()
+        await life
+
+    asyncio.run(scenario())
+    assert not any(33333 in pair for pair in KeepVersions.got)
+
+
+def test_changed_plugin_files_are_watched(tmp_path):
+    (tmp_path / "a.py").write_text("")
+    entries = [Entry("path", name, Place("c.conf")) for name in ("a.py", "b.so", "nowhere.py")]
+    assert plugin_files(entries, tmp_path) == [str(tmp_path / "a.py")]
