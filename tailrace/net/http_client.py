@@ -128,7 +128,7 @@ class HTTPClient:
     async def _exchange(
         self, connection: Connection, method: str, parts: tuple[bytes, ...]
     ) -> Response:
-        reader = ResponseReader(method, self.body_limit)
+        reader = ResponseReader(method, self.body_limit, self.peer)
         keep = False
         limit: float | None = None
         if self.response_timeout:
@@ -188,8 +188,10 @@ def clean(text: str) -> str:
 class ResponseReader:
     """Bytes to one response. Answers of 1xx are passed over."""
 
-    def __init__(self, method: str, body_limit: int) -> None:
+    def __init__(self, method: str, body_limit: int, peer: str = "the server") -> None:
         import httptools
+
+        self._peer = peer
 
         self.response = Response()
         self.is_complete = False
@@ -216,16 +218,18 @@ class ResponseReader:
             self._parser.feed_data(data)
         except self._error as error:
             if not self.is_complete:
-                raise Unreachable(f"the answer is no HTTP: {error}") from error
+                raise Unreachable(f"the answer of {self._peer} is no HTTP: {error}") from error
             self.keeps_connection = False  # something stands behind the response
         if not self._in_body and not self.is_complete and self._head_bytes > MOST_HEAD_BYTES:
-            raise Unreachable(f"the head of the answer has more than {MOST_HEAD_BYTES} bytes")
+            raise Unreachable(
+                f"the head of the answer of {self._peer} has more than {MOST_HEAD_BYTES} bytes"
+            )
 
     def _end_of_connection(self) -> None:
         """Right where a body without a length ends; a failure anywhere else."""
         headers = self.response.headers
         if not self._in_body or "content-length" in headers or "transfer-encoding" in headers:
-            raise Unreachable("the connection ended in the middle of the answer")
+            raise Unreachable(f"{self._peer} closed the connection in the middle of the answer")
         self._finish(False)
 
     def _finish(self, keep: bool) -> None:

@@ -26,12 +26,9 @@ from tailrace.model import Body, Chunk
 from tailrace.model.accessor import MISSING, Accessor, AccessorError
 from tailrace.net.auth import OAuth2Options, TokenSource, basic, bearer
 from tailrace.net.aws import AWSOptions, Signer
+from tailrace.net.client import ClientOptions, http_client
 from tailrace.net.formats import chunk_encoder, known_layout
-from tailrace.net.http_client import HTTPClient, Response
-from tailrace.net.options import ConnectOptions, HostOptions, ProxyTLSOptions, TLSOptions
-from tailrace.net.proxy import parse_proxy
-from tailrace.net.tls import client_tls, proxy_tls
-from tailrace.net.upstream import Server, Upstream
+from tailrace.net.http_client import Response
 from tailrace.plugin import Output, OutputOptions, Partial, Refusal, Reject, Retry, output_plugin
 from tailrace.wire.compression import COMPRESSORS
 
@@ -67,10 +64,7 @@ class GELFKeys(Options):
 
 
 class HTTPOptions(OutputOptions):
-    server: HostOptions = group()
-    tls: TLSOptions = group()
-    tls_proxy: ProxyTLSOptions = group("tls.proxy.")
-    net: ConnectOptions = group()
+    client: ClientOptions = group()
     oauth2: OAuth2Options = group("oauth2.")
     aws: AWSOptions = group("aws_")
     gelf: GELFKeys = group("gelf_")
@@ -131,7 +125,14 @@ class HTTPOptions(OutputOptions):
 class HTTP(Output[HTTPOptions]):
     def __init__(self, options: HTTPOptions) -> None:
         super().__init__(options)
-        self.client = make_client(self)
+        self.client = http_client(
+            options.client,
+            self.context,
+            port=80,
+            proxy_url=options.proxy,
+            response_timeout=options.http_response_timeout,
+            read_idle_timeout=options.http_read_idle_timeout,
+        )
         self.uri = options.uri if options.uri.startswith("/") else "/" + options.uri
         self.layout = known_layout(options.format, list(CONTENT_TYPES), self.context.log)
         self.encode = chunk_encoder(
@@ -146,11 +147,11 @@ class HTTP(Output[HTTPOptions]):
             self.tokens = TokenSource(
                 options.oauth2,
                 self.context,
-                options.net,
-                options.tls,
+                options.client.net,
+                options.client.tls,
                 options.http_response_timeout,
             )
-        self.signer = Signer.of(options.aws, self.context, options.net)
+        self.signer = Signer.of(options.aws, self.context, options.client.net)
         self.body_of, self.headers_of = self.accessors()
         own = {name.lower() for name, _ in options.header}
         self.first_headers = without([("Content-Type", CONTENT_TYPES[self.layout])], own)
@@ -283,36 +284,6 @@ class HTTP(Output[HTTPOptions]):
                 self.options.http_method, self.uri, headers, body, self.client.host_header
             )
         return await self.client.request(self.options.http_method, self.uri, body, headers)
-
-
-def make_client(plugin: HTTP) -> HTTPClient:
-    """The client that the options ask for: straight to the server, or to its proxy."""
-    options, context = plugin.options, plugin.context
-    host = options.server.host or "127.0.0.1"
-    port = options.server.port or 80
-    tls = client_tls(options.tls, context.config_dir, context.log)
-    server = Server(host, port, tls_name=options.tls.tls_vhost)
-    proxy = parse_proxy(options.proxy) if options.proxy else None
-    common: dict[str, Any] = {
-        "tls_debug": options.tls.tls_debug,
-        "proxy_tls": lambda: proxy_tls(options.tls_proxy, context.config_dir),
-    }
-    is_plain = proxy is not None and not proxy.tls and tls is None
-    if proxy is not None and is_plain:
-        upstream = Upstream(
-            Server(proxy.host, proxy.port), options.net, context, direct=True, **common
-        )
-    else:
-        upstream = Upstream(server, options.net, context, tls, proxy=proxy, **common)
-    return HTTPClient(
-        upstream,
-        host=host,
-        port=port,
-        response_timeout=options.http_response_timeout,
-        read_idle_timeout=options.http_read_idle_timeout,
-        absolute=is_plain,
-        proxy_authorization=proxy.authorization if proxy is not None and is_plain else "",
-    )
 
 
 def accessor(name: str, text: str) -> Accessor:

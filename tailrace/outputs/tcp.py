@@ -17,18 +17,13 @@ from collections.abc import Callable
 
 from tailrace.config import group, option
 from tailrace.model import Chunk
+from tailrace.net.client import ClientOptions, open_upstream
 from tailrace.net.formats import LAYOUTS, chunk_encoder, known_layout, raw_lines
-from tailrace.net.options import ConnectOptions, HostOptions, ProxyTLSOptions, TLSOptions
-from tailrace.net.tls import client_tls, proxy_tls
-from tailrace.net.upstream import Server, Upstream
 from tailrace.plugin import Output, OutputOptions, output_plugin
 
 
 class TCPOptions(OutputOptions):
-    server: HostOptions = group()
-    tls: TLSOptions = group()
-    tls_proxy: ProxyTLSOptions = group("tls.proxy.")
-    net: ConnectOptions = group()
+    client: ClientOptions = group()
 
     format: str = option("msgpack")
     """msgpack, json (an array), json_stream or json_lines. An unknown one is reported and counts as msgpack."""
@@ -47,21 +42,8 @@ class TCPOptions(OutputOptions):
 class TCP(Output[TCPOptions]):
     def __init__(self, options: TCPOptions) -> None:
         super().__init__(options)
-        context = self.context
         self.encode = self.encoder()
-        self.upstream = Upstream(
-            Server(
-                options.server.host or "127.0.0.1",
-                options.server.port or 5170,
-                tls_name=options.tls.tls_vhost,
-            ),
-            options.net,
-            context,
-            client_tls(options.tls, context.config_dir, context.log),
-            tls_debug=options.tls.tls_debug,
-            one_way=True,
-            proxy_tls=lambda: proxy_tls(options.tls_proxy, context.config_dir),
-        )
+        self.upstream = open_upstream(options.client, self.context, port=5170, one_way=True)
 
     def encoder(self) -> Callable[[Chunk], bytes]:
         options = self.options
