@@ -101,7 +101,7 @@ class ExecWasi(PollingInput[ExecWasiOptions]):
         try:
             command = self.make_command()
         except ConfigError as error:
-            log.error(f"{error.what} {error.mend}".rstrip())
+            log.error(str(error).replace("wasm_path:", "wasi_path:"))
             return
         try:
             code = await self.take_output(command, emit)

@@ -116,6 +116,13 @@ def test_a_library_is_told_to_be_no_program(tmp_path):
     assert until_logged({"wasi_path": str(path), "oneshot": "on"}, "no main function")
 
 
+def test_a_file_that_is_no_module_is_told_under_the_name_of_its_option(tmp_path):
+    path = tmp_path / "text.wasm"
+    path.write_text("hello")
+    messages = until_logged({"wasi_path": str(path), "oneshot": "on"}, "no WebAssembly module")
+    assert "wasi_path" in messages[0][1]
+
+
 def test_it_runs_anew_at_each_interval(program):
     chunks = run_input("exec_wasi", {"wasi_path": program("again\n"), "interval_sec": "1"}, until=3)
     assert [body for chunk in chunks for body in chunk.bodies] == [{"wasi_stdout": "again"}] * 3
