@@ -358,16 +358,17 @@ class Encoder:
 
         `before` stands instead of each opening brace, `between` between two records.
         """
-        if BORDER in block:
+        in_ascii = self.escape_unicode and not block.isascii()
+        border = next((each for each in RARE if each not in block), None) if in_ascii else BORDER
+        if border is None or border in block or (in_ascii and holds_bad_bytes(block)):
             return None
         try:
-            text = dumps(block.replace(b"\n", BORDER).decode())
+            joined = block.replace(b"\n", border).decode()
         except UnicodeDecodeError:
             return None
-        if self.escape_unicode and not text.isascii():
-            text = ascii_only(text)
+        text = encode_basestring_ascii(joined).encode() if in_ascii else dumps(joined)
         head = before + self.one(key) + b":"
-        return head + text.replace(BORDER, b'"}' + between + head + b'"') + b"}"
+        return head + text.replace(border, b'"}' + between + head + b'"') + b"}"
 
     def dated_lines(
         self, bodies: Sequence[Body], times: Sequence[int], key: str, encode_time: EncodeTime
@@ -483,6 +484,8 @@ def _stand_in(found: re.Match[str]) -> str:
 DELETE = b"\x7f"
 BORDER = DELETE
 """Stands between lines that are printed in one go: a character that JSON does not escape and lines hardly hold."""
+RARE = (b"`", b"~", b"^", b"|", b"@", b"#", b"$", b"&")
+"""The same where all but printable ASCII is escaped."""
 
 
 def escaped(text: bytes) -> bytes:
@@ -494,7 +497,9 @@ def escaped(text: bytes) -> bytes:
 
 PAIR_OF_BACKSLASHES = b"\\\\"
 NUL = b"\0"
-BEYOND_16_BIT = re.compile(rb"\\U00([0-9a-f]{6})")
+LATIN_1 = (b"\xc2", b"\xc3")
+BEYOND_16_BIT = (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4")
+"""First bytes of UTF-8 characters whose escapes differ from Python's. One byte is looked for much faster than two."""
 
 
 def ascii_only(text: bytes) -> bytes:
@@ -503,20 +508,39 @@ def ascii_only(text: bytes) -> bytes:
     Python's own escapes are made in C: 40 times faster than a call for each run (bench: non-ASCII corpus). They differ from
     JSON's below U+0100 and beyond U+FFFF. Escaped backslashes stand aside meanwhile as NUL, which JSON text never holds.
     """
-    if b"\xee\x82" in text or b"\xee\x83" in text:  # U+E080 to U+E0FF: invalid bytes, which stay
+    if holds_bad_bytes(text):
         return text.decode().encode("ascii", "tailrace.json")
-    has_backslashes = PAIR_OF_BACKSLASHES in text
+    found = text
+    has_backslashes = b"\\" in text and PAIR_OF_BACKSLASHES in text
     if has_backslashes:
-        text = text.replace(PAIR_OF_BACKSLASHES, NUL)
-    text = text.decode().encode("ascii", "backslashreplace").replace(b"\\x", b"\\u00")
-    if b"\\U" in text:
-        text = BEYOND_16_BIT.sub(_surrogates, text)
-    return text.replace(NUL, PAIR_OF_BACKSLASHES) if has_backslashes else text
+        found = found.replace(PAIR_OF_BACKSLASHES, NUL)
+    found = found.decode().encode("ascii", "backslashreplace")
+    if any(first in text for first in LATIN_1):
+        found = b"\\u00".join(found.split(b"\\x"))
+    if any(first in text for first in BEYOND_16_BIT):
+        head, *parts = found.split(b"\\U00")
+        found = head + b"".join([_surrogates[part[:6]] + part[6:] for part in parts])
+    return found.replace(NUL, PAIR_OF_BACKSLASHES) if has_backslashes else found
 
 
-def _surrogates(found: re.Match[bytes]) -> bytes:
-    code = int(found[1], 16) - 0x10000
-    return b"\\u%04x\\u%04x" % (0xD800 + (code >> 10), 0xDC00 + (code & 0x3FF))
+def holds_bad_bytes(text: bytes) -> bool:
+    """Whether characters from U+E080 to U+E0FF, which stand for invalid bytes and stay, are in it."""
+    return b"\xee" in text and (b"\xee\x82" in text or b"\xee\x83" in text)
+
+
+class _Surrogates(dict[bytes, bytes]):
+    """Two escapes by six digits; as many as there are characters at most."""
+
+    def __missing__(self, digits: bytes) -> bytes:
+        code = int(digits, 16) - 0x10000
+        text = b"\\u%04x\\u%04x" % (0xD800 + (code >> 10), 0xDC00 + (code & 0x3FF))
+        if len(self) < MOST_REMEMBERED:
+            self[digits] = text
+        return text
+
+
+MOST_REMEMBERED = 4096
+_surrogates = _Surrogates()
 
 
 ENCODER = Encoder()
