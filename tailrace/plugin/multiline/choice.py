@@ -42,6 +42,11 @@ class Choice:
             together(rules) or one_by_one(rules) if rules else lambda line: None
         )
 
+    def of(self, line: str) -> Any:
+        """The rule, or None."""
+        found = self.match(line)
+        return None if found is None else self.rules[found.lastindex]
+
 
 NO_CHOICE = Choice(())
 

@@ -474,10 +474,16 @@ class Stream:
         origin: Any,
         out: Joined,
     ) -> int:
-        one_line = "\n" not in content
-        found = first_match(group.rule.nexts, content, one_line) if group.rule is not None else None
+        rule = group.rule
+        found: Rule | None
+        if "\n" in content:
+            found = None if rule is None else first_match(rule.nexts, content)
+            start = found or first_match(unit.starts, content)
+        else:
+            found = None if rule is None else rule.choice.of(content)
+            start = found or unit.start.of(content)
         if found is None:
-            found = first_match(unit.starts, content, one_line)
+            found = start
             if found is None:
                 return NOT_TAKEN
             unit.give_out(group, out)
@@ -508,6 +514,11 @@ class Stream:
         """A line that no parser takes ends all messages. An empty one alone gives no event."""
         self.flush(out)
         unit = self._units[0]
+        if not self._limit or 4 * len(line) <= self._limit:
+            if line:
+                text = line if unit.key else line + "\n"
+                out.add(self._now_ns, {unit.key or "log": text}, None, origin)
+            return
         group = Group()
         group.begin(None, self._now_ns, origin)
         size = size_of(line)
@@ -529,7 +540,8 @@ class Stream:
         """Everything that is held, as it is."""
         for unit in self._units:
             for group in unit.groups.values():
-                unit.give_out(group, out)
+                if group.is_open:
+                    unit.give_out(group, out)
 
     def flush_due(self, before_ns: int, out: Joined) -> None:
         """What had its last line at or before a moment (nanoseconds since the epoch)."""
@@ -553,9 +565,9 @@ def gone_on(text: str, lines: Sequence[str]) -> str:
     return f"{text}\n{more}" if text and text[-1] != "\n" else text + more
 
 
-def first_match(rules: Sequence[Rule], text: str, one_line: bool) -> Rule | None:
+def first_match(rules: Sequence[Rule], text: str) -> Rule | None:
     for rule in rules:
-        if (rule.search_line if one_line else rule.search)(text) is not None:
+        if rule.search(text) is not None:
             return rule
     return None
 
