@@ -9,20 +9,24 @@ Example:
     Fallback_File other.log
 
 Without `file` the tag names it. Names may hold record accessors and, with `enable_strftime`, the time of the event; whatever they become,
-a file never lies outside `path`.
+a file never lies outside `path`. Metrics are written as text, a line for each value, whatever the format; with accessors in the
+name they go to the fallback file.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 from tailrace.config import Size, one_of, option
-from tailrace.model import Chunk
+from tailrace.model import LOGS, METRICS, Chunk
 from tailrace.outputs.file.formats import FORMATS, make_format
 from tailrace.outputs.file.names import Destinations
 from tailrace.outputs.file.rotation import Rotation
 from tailrace.plugin import Output, OutputOptions, Partial, Reject, Retry, output_plugin
+from tailrace.wire import metrics_text
 
 
 class FileOptions(OutputOptions):
@@ -83,6 +87,7 @@ class FileOptions(OutputOptions):
 
 @output_plugin("file")
 class File(Output[FileOptions]):
+    handles = LOGS | METRICS
     preferred_bytes = (
         1 << 16
     )  # what an input reads at once is written while the processor's cache holds it
@@ -96,12 +101,16 @@ class File(Output[FileOptions]):
         self.cwd = Path.cwd()
 
     async def flush(self, chunk: Chunk) -> None:
+        if chunk.kind is METRICS:
+            text = metrics_text.encode(chunk.payload).encode("utf-8", "surrogateescape")
+            self.write(self.cwd / self.destinations.path_of_metrics(chunk.tag), lambda is_new: text)
+            return
         refused = 0
         for path, part in self.destinations.split(chunk):
             if path is None:
                 refused += part.count
                 continue
-            self.write(self.cwd / path, part)
+            self.write(self.cwd / path, partial(self.format, part))
         if refused:
             raise self.partly_refused(chunk)
 
@@ -115,16 +124,15 @@ class File(Output[FileOptions]):
             return Reject(why)
         return Partial(why, None, [(bad, why)])
 
-    def write(self, path: Path, chunk: Chunk) -> None:
-        """Append a chunk in one call; `Retry` if the system won't."""
+    def write(self, path: Path, encode: Callable[[bool], bytes]) -> None:
+        """Append what `encode` gives (told whether the file is new) in one call; `Retry` if the system won't."""
         try:
             if self.options.mkdir:
                 path.parent.mkdir(parents=True, exist_ok=True)
             if self.rotation is not None:
                 self.rotation.before_write(path)
             with path.open("ab", buffering=0) as file:
-                data = self.format(chunk, file.tell() == 0)
-                append(file, data)
+                append(file, encode(file.tell() == 0))
         except OSError as error:
             mend = "" if path.parent.is_dir() else " (mkdir on makes the folder)"
             raise Retry(f"{path} can't be written: {error.strerror}{mend}") from error

@@ -83,9 +83,16 @@ class Destinations:
             self._known.add(whole)
         return whole
 
+    def path_of_metrics(self, tag: str) -> Path:
+        """The path for metrics, which have no fields to name a file by."""
+        if not self._is_dynamic and not self._has_time:
+            return self._fixed(tag)
+        return Path(self._fallback_path())
+
     def _fallback(self, action: str) -> str | None:
-        if action != "fallback":
-            return None
+        return self._fallback_path() if action == "fallback" else None
+
+    def _fallback_path(self) -> str:
         folder = self._options.fallback_path or fixed_beginning(self._options.path)
         return str(Path(folder) / self._options.fallback_file)
 

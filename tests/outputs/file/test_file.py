@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.config.errors import ConfigError
+from tailrace.model.metrics import MetricKind, MetricSet, metrics_chunk
 from tailrace.outputs.file import append
 from tailrace.outputs.file.names import is_fit, name_of_tag
 from tailrace.plugin import Partial, Reject, Retry
@@ -186,3 +187,19 @@ def test_no_tag_leads_out_of_the_folder(tag):
 def test_a_value_fit_for_a_name_is_one_part_of_a_path(text):
     if is_fit(text):
         assert os.path.normpath(os.path.join("folder", text)) == f"folder/{text}"
+
+
+def hits():
+    metrics = MetricSet()
+    metrics.metric(MetricKind.COUNTER, "hits", "d").add(3, EPOCH_NS)
+    return metrics_chunk("t", metrics)
+
+
+@pytest.mark.parametrize(
+    ("section", "name"),
+    [({"file": "m.txt", "format": "csv"}, "m.txt"), ({"file": "$a", "fallback_file": "f"}, "f")],
+)
+def test_metrics_are_written_as_text_whatever_the_format(tmp_path, section, name):
+    output = make_plugin("output", "file", {"path": str(tmp_path), **section})
+    asyncio.run(output.flush(hits()))
+    assert (tmp_path / name).read_text() == "2023-11-14T22:13:20.000000000Z hits = 3\n"
