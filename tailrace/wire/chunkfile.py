@@ -7,7 +7,8 @@ Layout (chunkio, "data file layout as of 2018/10/26", and fluent-bit `CHUNKS.md`
     metadata: 0xF1 0x77 | kind (0 logs, 1 metrics, 2 traces, 3 profiles) | flags | tag | NUL, then direct routes
               with flag 1; older files: the tag alone
 
-The CRC covers metadata length, metadata and events; 0 means none was written.
+The CRC covers metadata length, metadata and events; 0 means none was written. While Fluent Bit has a file open its CRC is not
+finished (see `running_crc`), so a killed agent leaves such files; Fluent Bit itself takes them for damaged.
 """
 
 from __future__ import annotations
@@ -68,12 +69,15 @@ def decode(data: bytes, checksum: bool = False) -> ChunkFile:
     if start > len(data):
         raise ChunkFileError("it ends within its metadata")
     end = content_end(data, start, length)
-    if checksum and zlib.crc32(data[CONTENT_AT:end]) != crc:
-        raise ChunkFileError(
-            f"its CRC32 is {zlib.crc32(data[CONTENT_AT:end]):08x}, the header says {crc:08x}"
-        )
+    if checksum and (right := zlib.crc32(data[CONTENT_AT:end])) not in (crc, running_crc(crc)):
+        raise ChunkFileError(f"its CRC32 is {right:08x}, the header says {crc:08x}")
     kind, tag, routes = read_metadata(data[HEADER_BYTES:start])
     return ChunkFile(tag, data[start:end], kind, routes, is_cut=end > len(data))
+
+
+def running_crc(crc: int) -> int:
+    """What the header of a chunk stands for that Fluent Bit had open when it was killed: little endian, not inverted yet."""
+    return int.from_bytes(crc.to_bytes(4, "big"), "little") ^ 0xFFFFFFFF
 
 
 def content_end(data: bytes, start: int, length: int) -> int:

@@ -94,10 +94,9 @@ def full_disk(world):
     """The agent's disk has no room: filled, held so for a while with the sink away, then freed."""
     world.sink.mode = "500"
     filler = world.disk / "filler"
-    with filler.open("wb") as file, contextlib.suppress(OSError):
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(bytes(1 << 14))
-            file.flush()
     world.wait(0.5, 1.0)
     world.sink.mode = "ok"
     world.wait(0.1, 0.3)
@@ -106,10 +105,9 @@ def full_disk(world):
 
 def full_disk_and_kill(world):
     filler = world.disk / "filler"
-    with filler.open("wb") as file, contextlib.suppress(OSError):
+    with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while True:
             file.write(bytes(1 << 14))
-            file.flush()
     world.wait(0.2, 0.4)
     world.restart()
     world.wait(0.5, 0.9)

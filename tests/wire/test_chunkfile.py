@@ -13,6 +13,16 @@ RECORDED = base64.b64decode(
     "wQAAAAAAAAAAAAAAABMAAAAAAAAAAAAL8XcAAHF1ZXVlLmGSktcAZVPxFR3NZQCAgaNzZXEB"
 )
 
+KILLED = (
+    "wQCwMHOJAAAAAAAAAWgAAAAAAAAAAAAJ8XcAAGFwcC54kpLXAGsHSvYyQsQrgIOhbgGhdKVjYWbDqaFmy0AEAAAA"
+    "AAAAkpLXAGsHSvYzbyHZgIOhbgGhdKVjYWbDqaFmy0AEAAAAAAAAkpLXAGsHSvY0oGAwgIOhbgGhdKVjYWbDqaFm"
+    "y0AEAAAAAAAAkpLXAGsHSvY10Vq9gIOhbgGhdKVjYWbDqaFmy0AEAAAAAAAAkpLXAGsHSvY3Ans4gIOhbgGhdKVj"
+    "YWbDqaFmy0AEAAAAAAAAkpLXAGsHSvY4NEvXgIOhbgGhdKVjYWbDqaFmy0AEAAAAAAAAkpLXAGsHSvY5ZPyNgIOh"
+    "bgGhdKVjYWbDqaFmy0AEAAAAAAAAkpLXAGsHSvY6lkLLgIOhbgGhdKVjYWbDqaFmy0AEAAAAAAAAkpLXAGsHSvcA"
+    "LF8xgIOhbgGhdKVjYWbDqaFmy0AEAAAAAAAAkpLXAGsHSvcBXaBjgIOhbgGhdKVjYWbDqaFmy0AEAAAAAAAA"
+)
+"""Left by Fluent Bit 5.1.1 with storage.checksum on, killed by SIGKILL."""
+
 
 def test_a_file_of_fluent_bit_is_read():
     file = chunkfile.decode(RECORDED)
@@ -65,3 +75,16 @@ def test_any_bytes_give_a_file_or_the_declared_error(data):
             chunkfile.decode(candidate)
         except ChunkFileError:
             continue
+
+
+def test_a_chunk_that_fluent_bit_had_open_when_it_was_killed_is_sound():
+    whole = chunkfile.encode(ChunkFile("t", b"\x90\x91"), checksum=True)
+    crc = int.from_bytes(whole[2:6], "big")
+    killed = whole[:2] + (crc ^ 0xFFFFFFFF).to_bytes(4, "little") + whole[6:]
+    assert chunkfile.decode(killed, checksum=True).events == b"\x90\x91"
+    with pytest.raises(ChunkFileError, match="CRC32"):
+        chunkfile.decode(killed[:-1] + b"\x90", checksum=True)
+
+
+def test_such_a_file_as_it_was_found():
+    assert chunkfile.decode(base64.b64decode(KILLED), checksum=True).tag == "app.x"
