@@ -56,7 +56,7 @@ def configuration_schema() -> dict[str, Any]:
             },
             "multiline_parsers": {
                 "type": "array",
-                "items": {"type": "object", "required": ["name"]},
+                "items": multiline_schema(),
             },
             "plugins": {"type": "array"},
             "upstream_servers": {"type": "array"},
@@ -106,6 +106,21 @@ def section_schema(kind: Kind, name: str) -> dict[str, Any]:
         "properties": properties,
         "required": ["name", *(option.name for option in options if option.required)],
     }
+
+
+def multiline_schema() -> dict[str, Any]:
+    """The schema of one multiline parser."""
+    from tailrace.plugin.multiline import MultilineOptions
+
+    options = describe(MultilineOptions)
+    properties = {option.name: option_schema(option) for option in options}
+    rule = dict.fromkeys(("state", "regex", "next_state"), TEXT)
+    properties["rules"] = {
+        "type": "array",
+        "items": {"type": "object", "properties": rule, "required": list(rule)},
+        "description": properties["rules"]["description"],
+    }
+    return {"type": "object", "required": ["name", "type"], "properties": properties}
 
 
 def option_schema(option: Described) -> dict[str, Any]:

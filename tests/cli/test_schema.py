@@ -136,3 +136,17 @@ def test_a_flag_prints_every_plugin_with_its_options(flag, capsys):
     )
     rate = {"description": "Collections a second.", "default": "1", "type": "integer"}
     assert {"name": "rate", **rate} in dummy["properties"]["options"]
+
+
+@pytest.mark.parametrize(
+    ("parser", "fits"),
+    [
+        ("{name: a, type: regex, rules: [{state: start_state, regex: x, next_state: y}]}", True),
+        ("{name: a, type: equal, match_string: x, negate: true, flush_timeout: 700}", True),
+        ("{name: a}", False),
+        ("{name: a, type: regex, rules: [{state: start_state, regex: x}]}", False),
+        ("{name: a, type: regex, rules: text}", False),
+    ],
+)
+def test_multiline_parsers_are_described(schema, parser, fits):
+    assert is_valid(schema, f"multiline_parsers: [{parser}]") is fits
