@@ -48,6 +48,7 @@ def reused(code):
     return lambda bodies: plugin.process(chunk_of([dict(body) for body in bodies])).bodies
 
 
+nested = reused(f("return 2, time, {it = record}"))
 same, copied = reused(SAME), reused(COPY)
 adding = reused(f("record.in_it.new = 1 return 2, time, record"))
 
@@ -74,6 +75,12 @@ def test_untouched_parts_of_a_changed_map_keep_type_and_order(bodies):
     out = adding(given)
     for body, made in zip(given, out, strict=True):
         assert exactly(made["in_it"]) == exactly({**body["in_it"], "new": 1})
+
+
+@settings(deadline=None, max_examples=50)
+@given(many_bodies)
+def test_the_record_itself_can_be_part_of_another(bodies):
+    assert exactly(nested(bodies)) == exactly([{"it": body} for body in bodies])
 
 
 @settings(deadline=None, max_examples=100)
@@ -138,6 +145,26 @@ def test_a_list_of_records_with_text_keys_beside_them_makes_several_records():
 
 def test_an_empty_list_from_the_record_makes_no_record():
     assert lua(f("return 2, 0, record.l"), {"l": []}, {"l": [{"a": 1.0}]}) == [{"a": 1.0}]
+
+
+@pytest.mark.parametrize(
+    ("returned", "metadata"),
+    [
+        ("{{m = 1}, 'x'}, {{p = 1}, {p = 2}}", [{"m": 1}, {}]),
+        ("{m = 1}, {{p = 1}, {p = 2}}", [{"m": 1}, {"m": 1}]),
+        ("metadata, {{p = 1}, {p = 2}}", [{"k": 1.0}, {"k": 1.0}]),
+        ("nil, {{p = 1}, {p = 2}}", [{"k": 1.0}, {"k": 1.0}]),
+        ("{}, {p = 1}", None),
+        ("record, metadata", [{"a": 1.0}]),
+        ("{{m = 1}}, {{p = 1}, {p = 2}}", [{"k": 1.0}]),
+        ("{{m = 1}, {m = 2}}, {p = 1}", [{"k": 1.0}]),
+    ],
+)
+def test_metadata_is_a_map_or_a_list_as_long_as_the_records(returned, metadata):
+    parameters = "tag, time, group, metadata, record"
+    chunk, _ = run_chunk(f(f"return 2, time, {returned}", parameters), [{"a": 1.0}], [{"k": 1.0}])
+    assert exactly(chunk.metadata) == exactly(metadata)
+    assert chunk.bodies[0] == ({"k": 1.0} if returned == "record, metadata" else {"p": 1} if len(chunk) == 2 or metadata is None else {"a": 1.0})  # fmt: skip
 
 
 def test_a_time_given_back_keeps_its_nanoseconds():
@@ -366,6 +393,9 @@ WIDE = [
     "local t = {record} return 2, time, t[1]",
     "-- debug\n return 2, time, record",
     "f = nil return 2, time, record",
+    "return 2, record, record",
+    "return record, time, record.a",
+    "return 2, time, record, record",
 ]
 short_values = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(max_size=3) | st.sampled_from(["\udcff", b"\xff"]) | st.dictionaries(st.sampled_from("xy"), st.integers(0, 3))  # fmt: skip
 short_bodies = st.lists(st.dictionaries(st.sampled_from("abcd"), short_values), min_size=1, max_size=4)  # fmt: skip

@@ -33,13 +33,14 @@ end
 local function sample(a, b) return b, a end -- MOV, MOV, RET
 local MOV, RET = decode(sample, 1).op, decode(sample, 3).op
 
--- Whether a copy of the record made at `pc` into slot `slot` goes nowhere but out of the function.
-local function is_returned(func, pc, slot)
+-- Whether a copy of the record made at `pc` into slot `slot` goes nowhere but out of the function, as the record (the value at
+-- `place` of those returned, from 0).
+local function is_returned(func, pc, slot, place)
   while true do
     pc = pc + 1
     local ins = decode(func, pc)
     if ins == nil or ins.c_mode == JUMP then return false end
-    if ins.op == RET then return ins.a <= slot and slot < ins.a + ins.c - 1 end
+    if ins.op == RET then return slot == ins.a + place and place < ins.c - 1 end
     local reads = (ins.a_mode == VAR and ins.a == slot)
       or (ins.b_mode == VAR and ins.b == slot)
       or (ins.c_mode == VAR and ins.c == slot)
@@ -50,7 +51,9 @@ local function is_returned(func, pc, slot)
   end
 end
 
-return function(func, slot)
+return function(func, parameters)
+  local slot = parameters == 5 and 4 or 2
+  local place = parameters == 5 and 3 or 2
   local kinds, order = {}, {}
   local pc = 0
   while true do
@@ -66,7 +69,7 @@ return function(func, slot)
       if kinds[name] == nil then order[#order + 1] = name end
       if ins.a_mode == DST then kinds[name] = "read" else kinds[name] = kinds[name] or "written" end
     elseif ins.c_mode == VAR and ins.c == slot then
-      if ins.op ~= MOV or not is_returned(func, pc, ins.a) then return nil end
+      if ins.op ~= MOV or not is_returned(func, pc, ins.a, place) then return nil end
     elseif (ins.a_mode == BASE or ins.a_mode == RBASE) and ins.a <= slot and ins.op ~= RET and pc > 1 then
       return nil -- a range of slots that may take in the record
     end

@@ -55,7 +55,7 @@ return function(text, name)
   if type(called) ~= "function" then return nil end
   settings.parameters = getinfo(called, "u").nparams
   if settings.may_choose then
-    settings.fields, settings.written = find_fields(called, settings.parameters == 5 and 4 or 2)
+    settings.fields, settings.written = find_fields(called, settings.parameters)
   end
   return settings.parameters, settings.fields
 end

@@ -57,7 +57,15 @@ local function write_replaced(new, length, metadata, meta_length, sec, nsec)
   if metadata == nil then
     write_nil()
   elseif meta_length then
-    write_list(metadata, meta_length, 0)
+    put32(begin(0xdd), meta_length)
+    for i = 1, meta_length do
+      local each = rawget(metadata, i)
+      if type(each) == "table" and not list_length(each) then
+        write_table(each, 0)
+      else
+        put32(begin(0xdf), 0) -- no map: this record has no metadata
+      end
+    end
   else
     put32(begin(0xdd), 1)
     write_table(metadata, 0)
@@ -81,8 +89,8 @@ local function write_result(code, given, new, meta_given, metadata, time, old_se
     if not is_list_of_tables(new, length) then length = nil end
   end
   local meta_length = metadata and list_length(metadata)
-  if meta_length and (meta_length ~= length or not is_list_of_tables(metadata, meta_length)) then
-    return fail("returned metadata that is neither a map nor a list of as many maps as there are records")
+  if meta_length and meta_length ~= length then
+    return fail("returned metadata that is neither a map nor a list as long as that of the records")
   end
   if not rawequal(new, given) or length or plain then
     if length and not is_list_of_tables(new, length) then
@@ -132,6 +140,7 @@ local function run(input, total, times, tag, meta_at)
     exact = nil
     local record, metadata, meta_given
     if fields then record, at = read_row(at) else record, at = read_record(at) end
+    current = record
     local start = pos
     local seconds = ns[i] / 1000000000LL
     local sec, nsec = tonumber(seconds), tonumber(ns[i] - seconds * 1000000000LL)

@@ -159,22 +159,23 @@ local function add_typed(record, changes)
   return changes
 end
 
--- A record that a script returns in place of the one at hand: fields that it has from that one come first, as they were there.
-local function write_fresh(t)
-  local written_count, place = 0, begin(0xdf)
+-- A map with the fields that it has from the record at hand first, as they were there: that record itself, within another
+-- table, or one that a script returns in its place.
+function write_current(t, depth)
+  local written_count, place, is_own = 0, begin(0xdf), rawequal(t, current)
   for i = 1, count do
     local key = keys[i]
     local v = rawget(t, key)
-    if v ~= nil then
+    if v ~= nil or (is_own and values[i] == nil and marks[i]) then
       write_text(key)
-      write_field(key, v, marks[i] and rawequal(v, values[i]) and marks[i], 1)
+      write_field(key, v, marks[i] and rawequal(v, values[i]) and marks[i], depth + 1)
       written_count = written_count + 1
     end
   end
   for key, v in next, t do
     if fields and not is_field[key] or not fields and seen[key] ~= number then
       write_key(key)
-      write_field(key, v, false, 1)
+      write_field(key, v, false, depth + 1)
       written_count = written_count + 1
     end
   end
@@ -189,6 +190,6 @@ local function write_record(t)
   elseif shadow then
     write_map(t, shadow, 0)
   else
-    write_fresh(t)
+    write_current(t, 0)
   end
 end

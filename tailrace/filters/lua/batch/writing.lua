@@ -107,6 +107,8 @@ local function write_integer_64(v, tag)
 end
 
 local write_table
+local current -- the table of the record at hand
+local write_current -- (table, depth): see records.lua
 
 -- What can't be written sets `failure`, which the caller looks at in the end. It isn't thrown: compiled code can't return
 -- through a pcall that it didn't see begin, and would fall back to the interpreter for each record.
@@ -265,6 +267,8 @@ function write_table(t, depth)
   local length = list_length(t)
   if length then
     write_list(t, length, depth)
+  elseif not plain and rawequal(t, current) then
+    write_current(t, depth)
   else
     write_map(t, not plain and shadows[t] or nil, depth)
   end
