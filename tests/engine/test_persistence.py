@@ -2,8 +2,12 @@
 
 import asyncio
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tailrace.cli.dlq import write_files
 from tailrace.config.errors import InvalidConfiguration
@@ -268,3 +272,62 @@ def test_an_output_that_works_is_waited_for_by_who_can_wait(
 
     asyncio.run(scenario())
     assert bool(stubbed) is on_disk_alone
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    seed=st.integers(0, 10_000),
+    stored=st.lists(st.sampled_from(["memory", "filesystem"]), min_size=1, max_size=2),
+    outputs=st.lists(
+        st.tuples(
+            st.sampled_from([0.0, 0.3, 1.0]),
+            st.sampled_from(["block", "drop_oldest", "drop_newest", "overflow"]),
+            st.sampled_from([0, 2000]),
+            st.sampled_from([0, 9000]),
+            st.sampled_from(["1", "no_limits"]),
+        ),
+        min_size=1,
+        max_size=3,
+    ),
+)
+def test_over_two_lives_every_event_is_accounted_for(seed, stored, outputs):
+    """What the first life neither delivered nor gave up comes out of the second, at the outputs that miss it."""
+    names = [f"out{n}" for n in range(len(outputs))]
+
+    async def scenario(folder):
+        inputs = [
+            {**SOURCE, "tag": f"in{n}", "storage.type": kind} for n, kind in enumerate(stored)
+        ]
+        first_outputs = [
+            {
+                "name": "test_sink",
+                "alias": name,
+                "match": "*",
+                "failing": failing,
+                "seed": seed,
+                "queue_full": policy,
+                "queue_limit": limit,
+                "storage.total_limit_size": disk,
+                "retry_limit": retries,
+            }
+            for name, (failing, policy, limit, disk, retries) in zip(names, outputs, strict=True)
+        ]
+        async with Life(folder, inputs, first_outputs, flush=0.003) as first:
+            await asyncio.sleep(0.03)
+            assert first.pipeline.books.check() == []
+        emitted = sum(
+            port.book.records
+            for port in first.pipeline.inputs
+            if not port.name.startswith("storage_backlog")
+        )
+        later = [{**TAKES, "alias": name} for name in names]
+        async with Life(folder, [{"name": "test_silent"}], later) as second:
+            await until(lambda: files(folder) == [])
+            for name in names:
+                book = first.pipeline.books.outputs[name]
+                gone = sum(book.dropped.values()) + sum(book.rejected.values())
+                assert book.delivered == len(first.taken(name))
+                assert book.delivered + gone + len(second.taken(name)) == emitted
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(scenario(Path(folder)))
