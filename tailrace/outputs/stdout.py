@@ -1,4 +1,4 @@
-"""Print events on standard output; metrics as text, a line for each sample.
+"""Print events on standard output; metrics, if the format is not one of OTLP, as text, a line for each sample.
 
 Example:
     Name   stdout
@@ -17,12 +17,13 @@ from tailrace.wire import metrics_text
 from tailrace.wire.notation import event_text
 from tailrace.wire.records import text_encoder
 
-FORMATS = ("msgpack", "json", "json_lines", "json_stream")
+OTLP = ("otlp_json", "otlp_json_pretty")
+FORMATS = ("msgpack", "json", "json_lines", "json_stream", *OTLP)
 
 
 class StdoutOptions(OutputOptions):
     format: str = option("msgpack")
-    """msgpack (the text form `[0] tag: [[time, {}], {...}]`), json, json_lines or json_stream."""
+    """msgpack (the text form `[0] tag: [[time, {}], {...}]`), json, json_lines, json_stream, or OTLP in JSON: otlp_json, otlp_json_pretty."""
 
     json_date_format: str = option("double")
     """double, iso8601, iso8601_ns, epoch, epoch_ms or java_sql_timestamp."""
@@ -44,13 +45,15 @@ class Stdout(Output[StdoutOptions]):
                 f"format: '{options.format}' is not known.", f"Give one of: {', '.join(FORMATS)}."
             )
         escape = self.context.service("json.escape_unicode")
-        if self.layout != "msgpack":
+        if self.layout not in ("msgpack", *OTLP):
             self.encode = text_encoder(
                 options.json_date_key, options.json_date_format, self.layout, escape
             )
 
     async def flush(self, chunk: Chunk) -> None:
-        if chunk.kind is METRICS:
+        if self.layout in OTLP:
+            data = self.as_otlp(chunk)
+        elif chunk.kind is METRICS:
             data = metrics_text.encode(chunk.payload).encode("utf-8", "surrogateescape")
         elif self.layout == "msgpack":
             data = self.as_text(chunk)
@@ -63,6 +66,14 @@ class Stdout(Output[StdoutOptions]):
             sys.stdout.buffer.flush()
         except OSError as error:
             raise Retry(f"standard output can't be written: {error.strerror}") from error
+
+    def as_otlp(self, chunk: Chunk) -> bytes:
+        from tailrace.wire import otlp_json
+
+        pretty = self.layout == "otlp_json_pretty"
+        if chunk.kind is METRICS:
+            return otlp_json.encode_metrics(chunk.payload, pretty) + b"\n"
+        return otlp_json.encode_logs(chunk, pretty=pretty) + b"\n"
 
     def as_text(self, chunk: Chunk) -> bytes:
         chunk.open()

@@ -1,6 +1,7 @@
 """The output stdout."""
 
 import asyncio
+import json
 import re
 import sys
 
@@ -102,3 +103,17 @@ def test_metrics_are_printed_as_text_whatever_the_format(capfdbinary):
     output = make_plugin("output", "stdout", "format json")
     asyncio.run(output.flush(metrics_chunk("t", metrics)))
     assert capfdbinary.readouterr().out == b"2023-11-14T22:13:20.000000000Z hits = 3\n"
+
+
+def test_otlp_json_is_a_line_for_a_chunk(printed):
+    [line] = printed("format otlp_json", {"log": "a"}, {"log": "b"}).splitlines()
+    [resource] = json.loads(line)["resourceLogs"]
+    assert len(resource["scopeLogs"][0]["logRecords"]) == 2
+
+
+def test_otlp_json_takes_metrics_too(capfdbinary):
+    metrics = MetricSet()
+    metrics.metric(MetricKind.COUNTER, "hits", "d").add(3, EPOCH_NS)
+    output = make_plugin("output", "stdout", "format otlp_json_pretty")
+    asyncio.run(output.flush(metrics_chunk("t", metrics)))
+    assert b'"asDouble": 3.0' in capfdbinary.readouterr().out

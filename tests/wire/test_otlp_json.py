@@ -1,0 +1,173 @@
+"""OTLP in JSON."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tailrace.model import Chunk
+from tailrace.model.metrics import (
+    Aggregation,
+    ExpHistogram,
+    Histogram,
+    MetricKind,
+    MetricSet,
+    Summary,
+)
+from tailrace.testing import EPOCH_NS, chunk_of
+from tailrace.wire.otlp_json import any_value, encode_logs, encode_metrics
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.binary(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+)
+
+
+def records(chunk, **options):
+    [resource] = json.loads(encode_logs(chunk, **options))["resourceLogs"]
+    return resource["scopeLogs"][0]["logRecords"]
+
+
+def metrics_in(metrics):
+    [resource] = json.loads(encode_metrics(metrics))["resourceMetrics"]
+    return resource["scopeMetrics"][0]["metrics"]
+
+
+def one_metric(kind, value, **options):
+    metrics = MetricSet()
+    metrics.metric(kind, "m", "what", ["k"], **options).set(value, EPOCH_NS, ["v"])
+    return metrics_in(metrics)[0]
+
+
+@pytest.mark.parametrize(
+    ("body", "value"),
+    [
+        ({"log": "a", "message": "b"}, {"stringValue": "a"}),
+        ({"n": 1, "message": "b"}, {"stringValue": "b"}),
+        ({"n": 1}, {"kvlistValue": {"values": [{"key": "n", "value": {"intValue": "1"}}]}}),
+        ({}, {"kvlistValue": {"values": []}}),
+    ],
+)
+def test_the_body_is_log_or_message_or_all(body, value):
+    assert records(chunk_of([body])) == [{"timeUnixNano": str(EPOCH_NS), "body": value}]
+
+
+def test_a_log_of_null_has_no_body():
+    assert records(chunk_of([{"log": None}])) == [{"timeUnixNano": str(EPOCH_NS)}]
+
+
+@pytest.mark.parametrize(
+    ("value", "made"),
+    [
+        (None, {}),
+        (True, {"boolValue": True}),
+        (-7, {"intValue": "-7"}),
+        (2.5, {"doubleValue": 2.5}),
+        (b"\x00\xff", {"bytesValue": "AP8="}),
+        ([None, 1], {"arrayValue": {"values": [{}, {"intValue": "1"}]}}),
+    ],
+)
+def test_each_type_has_its_own_field(value, made):
+    assert any_value(value) == made
+
+
+def test_the_fields_of_opentelemetry_come_back_from_the_metadata():
+    otlp = {
+        "timestamp": 5,
+        "observed_timestamp": 7,
+        "severity_number": 9,
+        "severity_text": "INFO",
+        "attributes": {"k": 1},
+        "trace_id": bytes(range(16)),
+        "span_id": bytes(8),
+    }
+    chunk = Chunk("t", [EPOCH_NS], [{"log": "x"}], [{"otlp": otlp}])
+    assert records(chunk) == [
+        {
+            "timeUnixNano": "5",
+            "observedTimeUnixNano": "7",
+            "severityNumber": 9,
+            "severityText": "INFO",
+            "attributes": [{"key": "k", "value": {"intValue": "1"}}],
+            "traceId": "000102030405060708090a0b0c0d0e0f",
+            "spanId": "0000000000000000",
+            "body": {"stringValue": "x"},
+        }
+    ]
+
+
+def test_fields_of_a_wrong_type_are_left_out():
+    otlp = {"timestamp": "5", "severity_number": True, "trace_id": b"short", "attributes": [1]}
+    chunk = Chunk("t", [EPOCH_NS], [{"log": "x"}], [{"otlp": otlp}])
+    assert records(chunk) == [{"timeUnixNano": str(EPOCH_NS), "body": {"stringValue": "x"}}]
+
+
+def test_pretty_is_the_same_indented():
+    text = encode_logs(chunk_of([{"a": 1.5}]), pretty=True)
+    assert text.startswith(b'{\n  "resourceLogs": [\n    {\n      "resource": {},')
+    assert json.loads(text) == json.loads(encode_logs(chunk_of([{"a": 1.5}])))
+
+
+@given(st.dictionaries(st.text(), values, max_size=4))
+def test_any_body_can_be_written(body):
+    assert len(records(chunk_of([body]))) == 1
+
+
+def test_a_counter_is_a_cumulative_sum():
+    assert one_metric(MetricKind.COUNTER, 3) == {
+        "name": "m",
+        "description": "what",
+        "sum": {
+            "dataPoints": [
+                {
+                    "attributes": [{"key": "k", "value": {"stringValue": "v"}}],
+                    "timeUnixNano": str(EPOCH_NS),
+                    "asDouble": 3.0,
+                }
+            ],
+            "aggregationTemporality": 2,
+            "isMonotonic": True,
+        },
+    }
+
+
+def test_a_gauge_is_a_gauge():
+    [point] = one_metric(MetricKind.GAUGE, 2.5)["gauge"]["dataPoints"]
+    assert point["asDouble"] == 2.5
+
+
+def test_a_histogram_has_the_count_of_each_bucket():
+    made = one_metric(
+        MetricKind.HISTOGRAM,
+        Histogram([1, 1, 4], 9.5, 4),
+        buckets=(1.0, 2.0),
+        aggregation=Aggregation.DELTA,
+    )
+    [point] = made["histogram"]["dataPoints"]
+    assert point["bucketCounts"] == ["1", "0", "3"]
+    assert (point["count"], point["sum"], point["explicitBounds"]) == ("4", 9.5, [1.0, 2.0])
+    assert made["histogram"]["aggregationTemporality"] == 1
+
+
+def test_a_summary_has_its_quantiles():
+    made = one_metric(MetricKind.SUMMARY, Summary([1.0, 2.0], 3.0, 2), quantiles=(0.5, 0.9))
+    [point] = made["summary"]["dataPoints"]
+    assert point["quantileValues"] == [
+        {"quantile": 0.5, "value": 1.0},
+        {"quantile": 0.9, "value": 2.0},
+    ]
+
+
+def test_an_exponential_histogram_keeps_its_buckets():
+    value = ExpHistogram(1, 2, 0.5, 3, [4, 5], -1, [6], 17, 8.0)
+    [point] = one_metric(MetricKind.EXP_HISTOGRAM, value)["exponentialHistogram"]["dataPoints"]
+    assert (point["scale"], point["zeroCount"], point["zeroThreshold"]) == (1, "2", 0.5)
+    assert point["positive"] == {"offset": 3, "bucketCounts": ["4", "5"]}
+    assert point["negative"] == {"offset": -1, "bucketCounts": ["6"]}
+
+
+def test_metrics_without_samples_are_left_out():
+    metrics = MetricSet()
+    metrics.metric(MetricKind.GAUGE, "none", "d")
+    assert metrics_in(metrics) == []
