@@ -23,7 +23,7 @@ from tailrace.wire import metrics_text, prometheus
 
 JSON = "application/json"
 OWN = "tailrace_"
-ONLY_WITH_STORAGE_METRICS = ("fluentbit_storage_", "fluentbit_input_storage_")
+NOT_IN_V1 = ("fluentbit_input_metrics_scrapes_total",)
 
 
 @dataclass(slots=True)
@@ -95,7 +95,7 @@ def counts_v1(view: View) -> dict[str, dict[str, dict[str, int]]]:
     for instance in view.topology["inputs"]:
         for metric in instance["counters"]:
             short = metric.removeprefix("fluentbit_input_").removesuffix("_total")
-            if instance["name"] in inputs and short != metric:
+            if instance["name"] in inputs and short != metric and metric not in NOT_IN_V1:
                 inputs[instance["name"]][short] = view.number(metric, instance["name"])
     emitting = {each["name"] for each in view.topology["filters"] if each["emits"]}
     filters = {}
@@ -168,10 +168,9 @@ def prometheus_v1(view: View) -> Answer:
 
 
 def shown(view: View) -> MetricSet:
-    """Fluent Bit's metrics, without those of the storage unless `storage.metrics` is on."""
-    hidden = (OWN,) if view.service.storage_metrics else (OWN, *ONLY_WITH_STORAGE_METRICS)
+    """Fluent Bit's metrics."""
     return MetricSet(
-        [metric for metric in view.metrics.metrics if not metric.full_name.startswith(hidden)]
+        [metric for metric in view.metrics.metrics if not metric.full_name.startswith(OWN)]
     )
 
 
@@ -278,7 +277,7 @@ def accounting(view: View) -> Answer:
         }
     return as_json(
         {
-            "received": view.total("fluentbit_input_records_total"),
+            "received": view.number("tailrace_pipeline_received_records_total"),
             "passed": view.number("tailrace_pipeline_passed_records_total"),
             "unrouted": view.number("tailrace_pipeline_unrouted_records_total"),
             "outputs": outputs,

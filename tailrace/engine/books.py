@@ -36,10 +36,12 @@ class FilterBook:
     removed: int = 0
     removed_bytes: int = 0
     emitted: int = 0
+    emitted_bytes: int = 0
     failed_chunks: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
 
 
+WAIT_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
 LATENCY_BUCKETS = (0.5, 1.0, 1.5, 2.5, 5.0, 10.0, 20.0, 30.0)
 
 
@@ -82,8 +84,16 @@ class OutputBook:
     retried_records: int = 0
     retries_failed: int = 0
     errors: int = 0
+    waits: list[int] = field(default_factory=lambda: [0] * (len(WAIT_BUCKETS) + 1))
+    """Retries by the bound of `WAIT_BUCKETS` that their wait stays within; not cumulative."""
+    wait_sum: float = 0.0
     routes: dict[str, RouteBook] = field(default_factory=dict)
     """By the name of the source."""
+
+    def wait(self, seconds: float) -> None:
+        """Count a retry that waits so long."""
+        self.waits[bisect_left(WAIT_BUCKETS, seconds)] += 1
+        self.wait_sum += seconds
 
     def drop(self, count: int, reason: str) -> None:
         self.dropped[reason] = self.dropped.get(reason, 0) + count
@@ -109,6 +119,8 @@ class Books:
     """Events that came through all filters."""
     unrouted: int = 0
     """Events that no output wanted."""
+    unmatched: dict[str, RouteBook] = field(default_factory=dict)
+    """The same of logs, by their source."""
 
     def remainder(self) -> int:
         """Events that came in and went nowhere; 0 while the books balance."""

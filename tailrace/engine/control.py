@@ -62,7 +62,7 @@ class LocalControl:
         return self._agent.reloads
 
     async def metrics(self) -> MetricSet:
-        return collect(self._agent, with_storage=True)
+        return collect(self._agent)
 
     def topology(self) -> dict[str, Any]:
         pipeline = self._agent.pipeline

@@ -15,7 +15,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from tailrace.config.errors import ConfigError, InvalidConfiguration, Problems
-from tailrace.engine.books import Books, FilterBook, InputBook, OutputBook
+from tailrace.engine.books import Books, FilterBook, InputBook, OutputBook, RouteBook
 from tailrace.engine.build import Instance, Plan
 from tailrace.engine.busy import BusyClock, Timed
 from tailrace.engine.lane import Item
@@ -199,7 +199,7 @@ class FilterStep:
         self._failed = False
 
     def apply(self, chunk: Chunk) -> Chunk:
-        before, before_bytes = chunk.count, chunk.measured
+        before, before_bytes, padding = chunk.count, chunk.measured, chunk.padding
         self.book.records += before
         self._busy.enter(self._key)
         try:
@@ -210,17 +210,26 @@ class FilterStep:
         finally:
             self._busy.leave()
         change = result.count - before
-        if self.padding is not None:
-            result.padding = self.padding
+        result.padding, result.measured = padding, before_bytes
         if change or self.padding is not None:
-            result.measured = packed_size(result)
-            self.book.bytes += result.measured
+            self._measure(result, change)
         if change < 0:
             self.book.removed -= change
             self.book.removed_bytes += max(0, before_bytes - result.measured)
         elif change > 0:
             self.book.added += change
         return result
+
+    def _measure(self, result: Chunk, change: int) -> None:
+        """Count the bytes of what the filter changed; what has kept its number and size counts as untouched."""
+        size = packed_size(result)
+        if not change and size == result.measured:
+            return
+        if self.padding is not None:
+            size += (self.padding - result.padding) * result.count
+            result.padding = self.padding
+        result.measured = max(0, size)
+        self.book.bytes += result.measured
 
     def _note_failure(self, error: Exception) -> None:
         self.book.failed_chunks += 1
@@ -528,6 +537,7 @@ class Pipeline:
         """A filter puts events into the pipeline anew; they follow when the present chunk is through."""
         chunk.measured = packed_size(chunk)
         book.emitted += chunk.count
+        book.emitted_bytes += chunk.measured
         chunk.hops += 1
         if chunk.receipt is None:
             chunk.receipt = Receipt()
@@ -624,6 +634,9 @@ class Pipeline:
         wanted = [target for target in targets if chunk.kind in target.handles]
         if not wanted:
             self.books.unrouted += chunk.count
+            if chunk.kind is LOGS:
+                book = self.books.unmatched.setdefault(source.name, RouteBook())
+                book.drop(chunk.count, chunk.measured or packed_size(chunk))
             return
         packed = chunk.measured = chunk.measured or packed_size(chunk)
         disk = self._persistence if source.is_stored else None

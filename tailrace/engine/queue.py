@@ -597,6 +597,7 @@ class OutputQueue:
             if self._draining:
                 wait = min(wait, SHUTDOWN_RETRY_SECONDS)
             lane.due = now + wait
+            self.book.wait(wait)
             self.log.warn(
                 f"{batch.count} events will be sent again in {wait:.1f} s (try {batch.attempts}): {failure.why}"
             )
@@ -640,10 +641,11 @@ class OutputQueue:
             lost_bytes = item.packed * lost // item.count if lost else 0
             if lost:
                 (book.drop if dropped else book.reject)(lost, reason)
-                route.drop(lost, lost_bytes)
+                route.drop(lost if item.chunk.kind is LOGS else 0, lost_bytes)
             if lost < item.count:
                 book.delivered_bytes += item.packed - lost_bytes
-                route.deliver(item.count - lost, item.packed - lost_bytes, now - item.born)
+                routed = item.count - lost if item.chunk.kind is LOGS else 0
+                route.deliver(routed, item.packed - lost_bytes, now - item.born)
             item.receipt.release(lost, reason)
         if self._less is not None and not self._less.done():
             self._less.set_result(None)

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from tailrace import __version__
-from tailrace.engine.books import LATENCY_BUCKETS, Books, OutputBook
+from tailrace.engine.books import LATENCY_BUCKETS, WAIT_BUCKETS, Books, OutputBook
 from tailrace.engine.metrics import MetricRegistry
 from tailrace.engine.pipeline import InputPort, OutputPort, Pipeline
 from tailrace.engine.service import ServiceOptions
@@ -105,21 +105,19 @@ class Writer:
         metric.samples.append(Sample(tuple(labels.values()), value, self.now_ns))
 
 
-def collect(agent: Observed, with_storage: bool | None = None) -> MetricSet:
-    """Everything, as of now. `with_storage`: the storage's gauges too (default: as `storage.metrics` says)."""
+def collect(agent: Observed) -> MetricSet:
+    """Everything, as of now."""
     write = Writer(time.time_ns())
-    service, pipeline = agent.service, agent.pipeline
-    if with_storage is None:
-        with_storage = service is not None and service.storage_metrics
+    pipeline = agent.pipeline
     _write_agent(write, agent)
-    if with_storage and pipeline is not None:
+    if pipeline is not None:
         _write_storage(write, pipeline)
     _write_log(write, agent.sink)
     if pipeline is not None:
         pipeline.measure()
         _write_routes(write, pipeline.books)
-        _write_inputs(write, pipeline, with_storage)
-        _write_filters(write, pipeline.books)
+        _write_inputs(write, pipeline)
+        _write_filters(write, pipeline)
         _write_outputs(write, pipeline)
         _write_books(write, pipeline)
     _write_plugins(write, agent.metrics)
@@ -202,6 +200,7 @@ def _write_routes(write: Writer, books: Books) -> None:
         for output, book in books.outputs.items()
         for source, route in book.routes.items()
     ]
+    routes += [(source, "unmatched", route) for source, route in books.unmatched.items()]
     for source, output, route in routes:
         labels = {"input": source, "output": output}
         if route.records:
@@ -232,7 +231,7 @@ def _write_routes(write: Writer, books: Books) -> None:
             )
 
 
-def _write_inputs(write: Writer, pipeline: Pipeline, with_storage: bool) -> None:
+def _write_inputs(write: Writer, pipeline: Pipeline) -> None:
     for name, book in pipeline.books.inputs.items():
         write.count("fluentbit_input_bytes_total", "Number of input bytes.", book.bytes, name=name)
         write.count(
@@ -240,56 +239,68 @@ def _write_inputs(write: Writer, pipeline: Pipeline, with_storage: bool) -> None
         )
     for port in pipeline.inputs:
         _write_rate(write, port, pipeline)
-        if with_storage:
-            _write_input_storage(write, port, pipeline)
+        _write_input_storage(write, port.name, input_storage(port, pipeline))
         if port.storage_type == "memrb":
             _write_ring(write, port, pipeline)
+    for name in pipeline.books.inputs:
+        if all(port.name != name for port in pipeline.inputs):
+            _write_gauges_at_rest(write, name)
+    _write_emitters(write, pipeline)
+
+
+def _write_emitters(write: Writer, pipeline: Pipeline) -> None:
+    """What filters put into the pipeline anew stands under the names of Fluent Bit's emitters, which are inputs."""
+    for instance in pipeline.plan.filters:
+        book = pipeline.books.filters[instance.name]
+        if not instance.plugin.emits and not hasattr(instance.options, "emitter_name"):
+            continue
+        name = getattr(instance.options, "emitter_name", "") or f"emitter_for_{instance.name}"
+        _write_quiet_input(write, name, book.emitted, book.emitted_bytes)
+
+
+def _write_quiet_input(write: Writer, name: str, records: int, nbytes: int) -> None:
+    """Something that counts as an input but never waits."""
+    write.count("fluentbit_input_bytes_total", "Number of input bytes.", nbytes, name=name)
+    write.count("fluentbit_input_records_total", "Number of input records.", records, name=name)
+    _write_gauges_at_rest(write, name)
+
+
+def _write_gauges_at_rest(write: Writer, name: str) -> None:
+    for key, description in RATE_GAUGES:
+        write.gauge(f"fluentbit_input_{key}", description, 0, name=name)
+    for kind, description in RING_COUNTERS:
+        write.count(f"fluentbit_input_ring_buffer_{kind}_total", description, 0, name=name)
+    _write_input_storage(write, name, {})
+
+
+RATE_GAUGES = (
+    ("rate_bytes", "Current input bytes per second."),
+    ("rate_records", "Current input records per second."),
+    ("rate_gate_limited", "Is the input rate gate currently limiting ingestion?"),
+    ("rate_gate_busy_chunks", "Busy chunks considered by the input rate gate."),
+    ("rate_gate_retry_attempts", "Retry attempts considered by the input rate gate."),
+    ("ingestion_paused", "Is the input paused or not?"),
+)
+RING_COUNTERS = (
+    ("writes", "Number of ring buffer writes."),
+    ("retries", "Number of ring buffer retries."),
+    ("retry_failures", "Number of ring buffer retry failures."),
+)
 
 
 def _write_rate(write: Writer, port: InputPort, pipeline: Pipeline) -> None:
     name = port.name
     records, size = port.rate_per_second()
     busy, tries = pipeline.pressure_of(name) if port.gate is not None else (0, 0)
-    write.gauge(
-        "fluentbit_input_rate_bytes", "Current input bytes per second.", int(size), name=name
-    )
-    write.gauge(
-        "fluentbit_input_rate_records", "Current input records per second.", int(records), name=name
-    )
-    write.gauge(
-        "fluentbit_input_rate_gate_limited",
-        "Is the input rate gate currently limiting ingestion?",
-        int(port.gate is not None and port.gate.limited),
-        name=name,
-    )
-    write.gauge(
-        "fluentbit_input_rate_gate_busy_chunks",
-        "Busy chunks considered by the input rate gate.",
-        busy,
-        name=name,
-    )
-    write.gauge(
-        "fluentbit_input_rate_gate_retry_attempts",
-        "Retry attempts considered by the input rate gate.",
-        tries,
-        name=name,
-    )
-    write.gauge(
-        "fluentbit_input_ingestion_paused",
-        "Is the input paused or not?",
-        int(port.paused),
-        name=name,
-    )
-    for kind, description in (
-        ("writes", "Number of ring buffer writes."),
-        ("retries", "Number of ring buffer retries."),
-        ("retry_failures", "Number of ring buffer retry failures."),
-    ):
+    limited = port.gate is not None and port.gate.limited
+    values = (int(size), int(records), int(limited), busy, tries, int(port.paused))
+    for (key, description), value in zip(RATE_GAUGES, values, strict=True):
+        write.gauge(f"fluentbit_input_{key}", description, value, name=name)
+    for kind, description in RING_COUNTERS:
         write.count(f"fluentbit_input_ring_buffer_{kind}_total", description, 0, name=name)
 
 
-def _write_input_storage(write: Writer, port: InputPort, pipeline: Pipeline) -> None:
-    state = input_storage(port, pipeline)
+def _write_input_storage(write: Writer, name: str, state: dict[str, int]) -> None:
     for key, description in (
         ("overlimit", "Is the input memory usage overlimit ?."),
         ("memory_bytes", "Memory bytes used by the chunks."),
@@ -299,7 +310,7 @@ def _write_input_storage(write: Writer, port: InputPort, pipeline: Pipeline) -> 
         ("chunks_busy", "Total number of chunks in a busy state."),
         ("chunks_busy_bytes", "Total number of bytes used by chunks in a busy state."),
     ):
-        write.gauge(f"fluentbit_input_storage_{key}", description, state[key], name=port.name)
+        write.gauge(f"fluentbit_input_storage_{key}", description, state.get(key, 0), name=name)
 
 
 def input_storage(port: InputPort, pipeline: Pipeline) -> dict[str, int]:
@@ -348,8 +359,9 @@ def _write_ring(write: Writer, port: InputPort, pipeline: Pipeline) -> None:
     )
 
 
-def _write_filters(write: Writer, books: Books) -> None:
-    for name, book in books.filters.items():
+def _write_filters(write: Writer, pipeline: Pipeline) -> None:
+    emitting = {each.name for each in pipeline.plan.filters if each.plugin.emits}
+    for name, book in pipeline.books.filters.items():
         for key, description, value in (
             ("records", "Total number of new records processed.", book.records),
             ("bytes", "Total number of new bytes processed.", book.bytes),
@@ -358,7 +370,7 @@ def _write_filters(write: Writer, books: Books) -> None:
             ("drop_bytes", "Total number of dropped bytes.", book.removed_bytes),
         ):
             write.count(f"fluentbit_filter_{key}_total", description, value, name=name)
-        if book.emitted:
+        if book.emitted and name in emitting:
             write.count(
                 "fluentbit_filter_emit_records_total",
                 "Total number of emitted records",
@@ -385,6 +397,14 @@ def _write_outputs(write: Writer, pipeline: Pipeline) -> None:
         ):
             write.count(f"fluentbit_output_{key}_total", description, value, name=name)
         _write_output_gauges(write, port)
+        if any(book.waits):
+            write.histogram(
+                "fluentbit_output_backpressure_wait_seconds",
+                "Output backpressure wait in seconds",
+                WAIT_BUCKETS,
+                cumulated(book.waits, book.wait_sum),
+                output=name,
+            )
         for source, route in book.routes.items():
             write.histogram(
                 "fluentbit_output_latency_seconds",
@@ -464,6 +484,11 @@ def _write_books(write: Writer, pipeline: Pipeline) -> None:
         _write_reasons(write, "input", "dropped", input_name, input_book.dropped)
     for filter_name, filter_book in books.filters.items():
         _write_reasons(write, "filter", "dropped", filter_name, filter_book.dropped)
+    write.count(
+        "tailrace_pipeline_received_records_total",
+        "Events that inputs gave.",
+        sum(book.records for book in books.inputs.values()),
+    )
     write.count(
         "tailrace_pipeline_passed_records_total",
         "Events that came through all filters.",

@@ -6,9 +6,12 @@ Apart from the format itself, since every pipeline counts bytes, and many never 
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tailrace.model.chunk import LOGS, Chunk
+from tailrace.model.chunk import LOGS, METRICS, Chunk
+
+if TYPE_CHECKING:
+    from tailrace.model.metrics import MetricSet
 
 EVENT_HEAD = 13
 """Bytes of an event beside its body: two lists, EventTime, empty metadata."""
@@ -25,6 +28,8 @@ def packed_size(chunk: Chunk) -> int:
         return 0
     if chunk.packed is not None:
         return len(chunk.packed)
+    if chunk.kind is METRICS:
+        return _size_of_metrics(chunk.payload)
     if chunk.kind is not LOGS:
         return chunk.nbytes
     step = max(1, count // MOST_MEASURED)
@@ -55,6 +60,13 @@ def _size_of_block(chunk: Chunk, block: bytes) -> int:
     text_head = 1 if average < 32 else 2 if average < 256 else 3 if average < 65536 else 5
     each = EVENT_HEAD + 1 + _text_size(chunk.key) + chunk.padding + text_head
     return size + each * chunk.count
+
+
+def _size_of_metrics(metrics: MetricSet) -> int:
+    """Fluent Bit writes a hash of eight bytes with each sample, which we leave out."""
+    from tailrace.wire import cmetrics  # where there are metrics
+
+    return len(cmetrics.encode(metrics)) + 8 * metrics.sample_count
 
 
 def _list_head(length: int) -> int:

@@ -24,7 +24,7 @@ from tailrace.testing import ListSink
 HEAD = "[SERVICE]\n flush 0.05\n grace 2\n hot_reload on\n"
 
 
-@input_plugin("test_ticker")
+@input_plugin("test_reload_ticker")
 class Ticker(Input[InputOptions]):
     """Numbers, one after another, through reloads too if it is left alone."""
 
@@ -45,7 +45,7 @@ class KeeperOptions(OutputOptions):
     """keep, retry, or fail at the start."""
 
 
-@output_plugin("test_keeper")
+@output_plugin("test_reload_keeper")
 class Keeper(Output[KeeperOptions]):
     """Keeps what it gets in a list that outlives it."""
 
@@ -115,10 +115,10 @@ def section(kind, **entries):
 
 
 def keeper(**more):
-    return section("OUTPUT", **{"name": "test_keeper", "match": "*", **more})
+    return section("OUTPUT", **{"name": "test_reload_keeper", "match": "*", **more})
 
 
-TICKER = section("INPUT", name="test_ticker", tag="t")
+TICKER = section("INPUT", name="test_reload_ticker", tag="t")
 
 
 def test_what_is_the_same_is_left_alone(tmp_path):
@@ -188,7 +188,7 @@ def test_a_removed_output_delivers_what_it_has(tmp_path):
     [
         keeper(label="a", mode="fail"),
         keeper(label="a")
-        + section("OUTPUT", name="test_keeper", match="*", mode="fail", alias="x"),
+        + section("OUTPUT", name="test_reload_keeper", match="*", mode="fail", alias="x"),
         section("INPUT", name="tcp", listen="127.0.0.1", port="{taken}") + keeper(label="b"),
         keeper(label="a", no_such_option=1),
         section("OUTPUT", name="no_such_plugin"),

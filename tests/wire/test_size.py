@@ -4,6 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.model import Chunk
+from tailrace.model.metrics import MetricKind, MetricSet, metrics_chunk
+from tailrace.wire.cmetrics import encode
 from tailrace.wire.msgpack import encode_events
 from tailrace.wire.size import packed_size
 
@@ -55,3 +57,10 @@ def test_a_block_is_measured_without_being_split(text):
     exact = len(encode_events([0] * len(lines), None, [{"log": line} for line in lines]))
     assert abs(packed_size(chunk) - exact) <= 2 * len(lines)
     assert chunk._lines is None
+
+
+def test_metrics_have_the_size_of_their_encoding():
+    metrics = MetricSet()
+    metrics.metric(MetricKind.COUNTER, "n", "d").add(1, 1)
+    size = packed_size(metrics_chunk("t", metrics))
+    assert size == len(encode(metrics)) + 8

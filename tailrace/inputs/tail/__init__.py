@@ -217,6 +217,10 @@ class Tail(Input[TailOptions]):
         self._log = self.context.log
         self._keys = Keys(options.key, options.path_key, options.offset_key)
         self._parser = self._find_parser(options.parser)
+        self._multiline_truncated = self.context.metrics.counter(
+            "fluentbit_input_multiline_truncated_total",
+            "Total number of truncated occurences for multilines",
+        )
         make_joiner = self._joiner_maker()
         self._shape: Shape = self._make_shape(make_joiner is not None)
         self._static_limits = limits(options, options.static_batch_size)
@@ -278,10 +282,7 @@ class Tail(Input[TailOptions]):
         for parser in parsers:
             if parser.warning:
                 self._log.warn(parser.warning)
-        truncated = self.context.metrics.counter(
-            "fluentbit_input_multiline_truncated_total",
-            "Total number of truncated occurences for multilines",
-        )
+        truncated = self._multiline_truncated
 
         def on_truncated() -> None:
             truncated.inc()
