@@ -66,6 +66,12 @@ def run(argv: list[str], program: str = "tailrace wamrc") -> int:
     except ConfigError as error:
         print(f"{program}: {error}", file=sys.stderr)
         return 1
+    except ImportError as error:
+        print(
+            f"{program}: the Python module '{error.name}' is not installed. Install it: pip install 'tailrace[wasm]'.",
+            file=sys.stderr,
+        )
+        return 1
     except OSError as error:
         print(f"{program}: {error.filename}: {error.strerror}", file=sys.stderr)
         return 1

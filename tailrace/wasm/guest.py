@@ -303,10 +303,15 @@ class Guest:
         )  # fmt: skip
         ctypes.memmove(self._base, header, len(header))
         rest = b"".join(
-            (head, array("q", times).tobytes(), array("i", map(len, records)).tobytes(),
-             bytes(4 * count), body, b"\0")
-        )  # fmt: skip
+            (
+                head,
+                array("q", times).tobytes(),
+                array("i", map(len, records)).tobytes(),
+                bytes(4 * count),
+            )
+        )
         ctypes.memmove(self._base + HEADER_BYTES, rest, len(rest))
+        ctypes.memmove(self._base + records_at, body, len(body) + 1)  # with the zero byte behind
         return results_at, out
 
     def _grow(self, least: int = 0) -> None:

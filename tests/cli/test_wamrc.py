@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from tailrace.cli.wamrc import run
@@ -42,3 +44,9 @@ def test_a_missing_module_is_named(tmp_path, capsys):
 def test_help_lists_targets_and_cpus(capsys):
     assert run(["--target=help"]) == 0
     assert "cortex-a57" in capsys.readouterr().out
+
+
+def test_without_the_engine_it_is_said_what_to_install(module, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wasmtime", None)
+    assert run(["-o", str(tmp_path / "x.aot"), str(module)]) == 1
+    assert "tailrace[wasm]" in capsys.readouterr().err
