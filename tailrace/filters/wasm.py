@@ -204,7 +204,7 @@ def read_objects(outcome: Outcome, mark: int) -> Sequence[Body | None]:
         return []
     tail = len(str(mark)) + 2
     try:
-        values: list[Any] = loads(b"[%b]" % memoryview(text)[:-tail])
+        values: list[Any] = loads(b"".join((b"[", memoryview(text)[:-tail], b"]")))
     except ValueError:
         return read_one_by_one(outcome, tail)
     bodies = values[::2]
