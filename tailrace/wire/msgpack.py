@@ -11,12 +11,12 @@ Specification v1"), an integer or a float of seconds. Events with the times -1 a
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import repeat
 from typing import Any, NamedTuple
 
 import msgpack
-import msgspec
 
 from tailrace.model.chunk import Body, Chunk, Metadata
 
@@ -33,7 +33,20 @@ NO_METADATA = b"\x80"
 SECOND = 1_000_000_000
 END_OF_TIME = 0xFFFFFFFE * SECOND
 """The first time that EventTime does not hold: its last two seconds mark groups."""
-_encode = msgspec.msgpack.Encoder().encode
+
+
+@cache
+def _fast() -> Any:
+    """msgspec's codec, loaded when it is first needed: it takes 17 ms."""
+    from msgspec import msgpack as codec
+
+    return codec
+
+
+@cache
+def _encoder() -> Callable[[Any], bytes]:
+    encode: Callable[[Any], bytes] = _fast().Encoder().encode
+    return encode
 
 
 class MsgpackError(ValueError):
@@ -189,7 +202,7 @@ def encode_each(
         try:
             return [
                 head(0x9292D700, time // SECOND, time % SECOND, 0x80) + body
-                for time, body in zip(times, map(_encode, bodies), strict=True)
+                for time, body in zip(times, map(_encoder(), bodies), strict=True)
             ]
         except UNUSUAL:
             pass
@@ -234,7 +247,7 @@ def _parts(times: Sequence[int], bodies: Sequence[Body]) -> list[bytes]:
     parts = [NEW_HEAD, b"", NO_METADATA, b""] * len(times)
     pack = TIME.pack
     parts[1::4] = [pack(time // SECOND << 32 | time % SECOND) for time in times]
-    parts[3::4] = map(_encode, bodies)
+    parts[3::4] = map(_encoder(), bodies)
     return parts
 
 
@@ -271,7 +284,7 @@ def count_events(data: bytes) -> int:
 def pack(value: Any) -> bytes:
     """One value of the kinds that bodies hold; `MsgpackError` when it is nested too deeply."""
     try:
-        return msgspec.msgpack.encode(value)
+        return _encoder()(value)
     except (ValueError, OverflowError, TypeError, RecursionError):
         pass  # surrogate escapes, integers beyond 64 bit
     try:
@@ -284,8 +297,8 @@ def pack(value: Any) -> bytes:
 def unpack(data: bytes) -> Any:
     """The one value that our own code wrote; text that is no UTF-8 comes as surrogate escapes."""
     try:
-        return msgspec.msgpack.decode(data)
-    except (msgspec.DecodeError, ValueError):
+        return _fast().decode(data)
+    except ValueError:  # msgspec's own errors are such
         return msgpack.unpackb(
             data, strict_map_key=False, unicode_errors="surrogateescape", raw=False
         )
@@ -297,7 +310,7 @@ def unpack(data: bytes) -> Any:
 def encode_bodies(bodies: Sequence[Body]) -> list[bytes]:
     """Each body as a map, every value in its shortest form."""
     try:
-        return list(map(msgspec.msgpack.Encoder().encode, bodies))
+        return list(map(_encoder(), bodies))
     except (TypeError, ValueError, OverflowError, RecursionError):
         packer = msgpack.Packer(
             default=_plain, unicode_errors="surrogateescape", autoreset=True, strict_types=False
@@ -307,7 +320,7 @@ def encode_bodies(bodies: Sequence[Body]) -> list[bytes]:
 
 def decode_bodies(maps: Sequence[bytes]) -> list[Body | None]:
     """The map in each; None for what is no map. Keys that are no text become text."""
-    decode = msgspec.msgpack.Decoder(dict[str, Any], ext_hook=_ext_of).decode
+    decode = _fast().Decoder(dict[str, Any], ext_hook=_ext_of).decode
     try:
         return list(map(decode, maps))
     except (ValueError, RecursionError):
