@@ -17,7 +17,7 @@ from tailrace.config import ConfigError, option
 from tailrace.model import Body
 from tailrace.model.regex import RegexError, RegexTimeout, budget, compile_regex
 from tailrace.plugin import Parsed, parser_plugin
-from tailrace.plugin.parsing import FieldParser, ParsingOptions
+from tailrace.plugin.parsing import FieldParser, ParsingOptions, to_integer
 
 BATCH_SECONDS = 2.0
 LINE_SECONDS = 0.2
@@ -38,33 +38,85 @@ class Regex(FieldParser[RegexOptions]):
             self.regex = compile_regex(options.regex)
         except RegexError as error:
             raise ConfigError(f"regex: {error}") from error
-        self.shape = make_shape(self.regex, options.skip_empty_values, self.convert)
+        self.bodies_of = make_loop(self.regex, options.skip_empty_values, self.convert)
+
+    takes_blocks = True
 
     def parse(self, lines: Sequence[str]) -> Parsed:
+        return self.parse_texts(lines, "\n" in "".join(lines))
+
+    def parse_block(self, block: bytes) -> Parsed:
+        return self.parse_texts(block.decode("utf-8", "surrogateescape").split("\n"), False)
+
+    def parse_texts(self, lines: Sequence[str], multi_line: bool) -> Parsed:
+        """As `parse`; `multi_line`: there may be line feeds in the texts."""
         if not self.regex.names:
             return Parsed([None] * len(lines), [None] * len(lines))
         try:
             with budget(BATCH_SECONDS):
-                bodies = self.bodies(lines)
+                bodies = self.bodies(lines, multi_line)
         except RegexTimeout:
             bodies = [self.body_in_time(line) for line in lines]
         return self.finish(bodies, drop_bad=True)
 
-    def bodies(self, lines: Sequence[str]) -> list[Body | None]:
-        multi_line = any("\n" in line for line in lines)
-        search = self.regex.search if multi_line else self.regex.search_line
-        shape = self.shape
-        return [
-            shape(found.groups()) if (found := search(line)) is not None else None for line in lines
-        ]
+    def bodies(self, lines: Sequence[str], multi_line: bool) -> list[Body | None]:
+        return self.bodies_of(lines, self.regex.search if multi_line else self.regex.search_line)
 
     def body_in_time(self, line: str) -> Body | None:
         """One line on its own: a line that takes too long does not parse."""
         try:
             with budget(LINE_SECONDS):
-                return self.bodies([line])[0]
+                return self.bodies([line], "\n" in line)[0]
         except RegexTimeout:
             return None
+
+
+Loop = Callable[[Sequence[str], Callable[[str], Any]], list["Body | None"]]
+"""From lines and a search to the body of each line, None where it does not match."""
+
+
+def make_loop(regex: Any, skip_empty: bool, convert: dict[str, Callable[[str], Any]]) -> Loop:
+    """The loop over lines, generated for this expression: the usual line costs no call but those of the engine.
+
+    Lines with groups that matched nothing go through `make_shape`.
+    """
+    shape = make_shape(regex, skip_empty, convert)
+    if not regex.names or any(len(places) > 1 for places in regex.indexes.values()):
+        return lambda lines, search: [
+            shape(found.groups()) if (found := search(line)) is not None else None for line in lines
+        ]
+    scope: dict[str, Any] = {"shape": shape}
+    items = []
+    for number, name in enumerate(regex.names):
+        value = f"g{number}"
+        if name in convert:
+            scope[f"c{number}"] = convert[name]
+            value = f"c{number}({value})"
+            if convert[name] is to_integer:
+                value = (
+                    f"int(g{number}) if g{number}.isdecimal() and len(g{number}) < 19 else {value}"
+                )
+        items.append(f"{name!r}: {value}")
+    lines = [
+        "def bodies(lines, search):",
+        "    made = []",
+        "    add = made.append",
+        "    for line in lines:",
+        "        found = search(line)",
+        "        if found is None:",
+        "            add(None)",
+        "            continue",
+        "        groups = found.groups()",
+        f"        if {'all(groups)' if skip_empty else 'None not in groups'}:",
+        f"            {', '.join(f'g{n}' for n in range(len(regex.names)))}, = groups",
+        f"            add({{{', '.join(items)}}})",
+        "        else:",
+        "            add(shape(groups))",
+        "    return made",
+    ]
+    exec("\n".join(lines), scope)  # the source holds only names of groups, as literals
+    made: Loop = scope["bodies"]
+    return made
 
 
 def make_shape(

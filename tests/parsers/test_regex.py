@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.config.errors import InvalidConfiguration
+from tailrace.plugin.parsing import to_integer
 from tailrace.testing import make_parser
 
 
@@ -89,3 +90,19 @@ def test_any_bytes_give_a_body_or_none_for_each_line(lines):
 def test_a_line_gives_the_same_alone_and_among_others(lines):
     regex = r"^(?<a>a+)(?<b> ?b)?$"
     assert parse(regex, *lines).bodies == [parse(regex, line).bodies[0] for line in lines]
+
+
+@given(st.lists(st.text("ab0 ²٣-", max_size=6), max_size=5), st.booleans(), st.booleans())
+def test_blocks_and_lines_are_parsed_alike(lines, skip_empty, converted):
+    more = f"skip_empty_values {'on' if skip_empty else 'off'}"
+    more += "\ntypes n:integer" if converted else ""
+    parser = make_parser(f"name p\nformat regex\nregex ^(?<a>a*)(?<b>b+)?(?<n>[^ab ]*)$\n{more}")
+    block = "\n".join(lines).encode()
+    expected = [parser.parse([line]) for line in block.decode().split("\n")]
+    assert parser.parse_block(block).bodies == [each.bodies[0] for each in expected]
+
+
+def test_integers_of_any_length_and_script_are_read_as_by_themselves():
+    texts = ["7", "0" * 30 + "5", "9" * 25, "²", "٣", "-4", "5x", "1_0"]
+    found = parse(r"^(?<n>\S+)$", *texts, more="types n:integer").bodies
+    assert [body["n"] for body in found] == [to_integer(text) for text in texts]
