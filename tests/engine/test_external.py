@@ -1,6 +1,7 @@
 """Plugins of a user's own: from -e, plugins_file, YAML `plugins` and installed packages, of every kind."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -93,12 +94,13 @@ parsers:
 """
 
 
-def run(folder, *arguments, path=()):
+def run(folder, *arguments, path=(), given=""):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *map(str, path)])}
     return subprocess.run(
         [sys.executable, "-c", "from tailrace.cli.main import main; main()", *arguments],
         cwd=folder,
         env=environment,
+        input=given,
         capture_output=True,
         text=True,
         timeout=50,
@@ -182,6 +184,36 @@ def test_a_missing_file_is_named(folder):
     done = run(folder, "-e", "nowhere.py", "-i", "dummy", "-o", "null", "--dry-run")
     assert done.returncode != 0
     assert "nowhere.py" in done.stderr
+
+
+# Examples
+
+
+def test_the_python_example_runs():
+    done = run(
+        ROOT / "examples" / "python",
+        *("-q", "-e", "slow.py", "-i", "stdin"),
+        *("-F", "slow", "-m", "*", "-p", "seconds=1.5"),
+        *("-o", "count_slow", "-m", "*", "-p", "every=2"),
+        given='{"took": 2}\n{"took": 1}\n{"took": 3}\n',
+    )
+    assert done.stdout == "2 slow requests\n", done.stderr
+
+
+def test_the_lua_example_runs():
+    pytest.importorskip("lupa.luajit21")
+    folder = ROOT / "examples" / "lua"
+    lines = (folder / "access.jsonl").read_text()
+    done = run(folder, "-q", "-c", "agent.conf", given=lines)
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    for record in records:
+        del record["date"]
+    assert records == [
+        {"path": "/", "took": 0.2, "bytes": 9007199254740993, "slow": False},
+        {"path": "/report", "took": 3.5, "user": None, "slow": True},
+        {"path": "/upload", "slow": True, "error": "disk full"},
+        {"path": "/upload", "slow": True, "error": "retry failed"},
+    ]
 
 
 # Reload

@@ -62,13 +62,13 @@ def exactly(value):
     return type(value), repr(value)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(many_bodies)
 def test_what_a_script_returns_untouched_comes_out_untouched(bodies):
     assert exactly(same(bodies)) == exactly(bodies)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(many_bodies)
 def test_untouched_parts_of_a_changed_map_keep_type_and_order(bodies):
     given = [{"in_it": {key: body[key] for key in body if key != "new"}} for body in bodies]
@@ -83,7 +83,7 @@ def test_the_record_itself_can_be_part_of_another(bodies):
     assert exactly(nested(bodies)) == exactly([{"it": body} for body in bodies])
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(many_bodies)
 def test_fields_copied_to_a_new_table_keep_their_type(bodies):
     without_null = [{k: v for k, v in body.items() if v is not None} for body in bodies]
@@ -430,7 +430,7 @@ def loosely(value):
 pairs_of_plugins = [(reused(f(text)), reused("-- debug\n" + f(text))) for text, _ in NARROW]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=120)
 @given(st.sampled_from(pairs_of_plugins), short_bodies)
 def test_it_makes_no_difference_which_fields_cross(plugins, bodies):
     narrow, wide = plugins
