@@ -37,9 +37,15 @@ class Read:
 
 
 def read(path: Path, variables: Variables, problems: Problems) -> Read:
-    """All sections of a file and of what it includes; what is wrong goes into `problems`."""
+    """All sections of a file and of what it includes; what is wrong goes into `problems`.
+
+    Variables get their values at the end, so that `@SET` may stand behind what uses it, as in Fluent Bit.
+    """
     result = Read()
     Reader(path.parent, variables, problems, result).file(path, 0)
+    for section in result.sections:
+        for entry in section.entries:
+            entry.value = variables.expand(str(entry.value))
     return result
 
 
@@ -141,7 +147,7 @@ class Reader:
         if len(parts) < 2:
             self._problems.add(f"'{parts[0]}' has no value.", mend="Write: key value.", place=place)
             return
-        section.entries.append(Entry(parts[0], self._variables.expand(parts[1]), place))
+        section.entries.append(Entry(parts[0], parts[1], place))
 
     def _command(self, name: str, rest: str, path: Path, place: Place, depth: int) -> None:
         if name == "SET":

@@ -38,6 +38,11 @@ def test_a_variable_takes_its_value_from_set_then_the_environment_then_its_defau
     ]
 
 
+def test_set_may_stand_behind_what_uses_it_and_the_last_counts(tmp_path):
+    text = "@SET A=1\n[X]\n k ${A}${B}\n@SET A=2\n@SET B=3\n"
+    assert read(tmp_path, text, {})[0] == [("x", [("k", "23")])]
+
+
 def test_includes_take_wildcards_and_name_variables(tmp_path):
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts/b.conf").write_text("[B]\n k 1\n")
