@@ -11,6 +11,7 @@ Semantics: Fluent Bit's documentation, "Conditional processing". A missing field
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ OPERATORS = ("eq", "neq", "gt", "lt", "gte", "lte", "regex", "not_regex", "in", 
 METADATA_CONTEXTS = ("metadata", "attributes")
 BODY_CONTEXTS = ("", "body", "message", "record")
 
+NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 Test = Callable[[Any], bool]
 
 
@@ -41,7 +43,8 @@ class Rule:
         items: Sequence[Any] = bodies
         if self.on_metadata:
             items = metadata if metadata is not None else [{}] * len(bodies)
-        return [test(get(item)) for item in items]
+        # Compat: no rule holds for a list, not even not_in.
+        return [type(found := get(item)) is not list and test(found) for item in items]
 
 
 class Condition:
@@ -158,12 +161,10 @@ def as_text(value: Any) -> str:
 
 
 def as_number(value: Any) -> float:
-    """The number that is compared; what is missing or no number counts as 0."""
+    """The number that is compared, of a text as far as it is one; what is missing or no number counts as 0."""
     if isinstance(value, (bool, int, float)):
         return float(value)
     if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return 0.0
+        found = NUMBER.match(value)
+        return float(found.group()) if found else 0.0
     return 0.0

@@ -112,7 +112,11 @@ def upserter(key: str, value: str) -> Step:
 def renamer(key: str, name: str) -> Step:
     def rename(body: Body) -> None:
         if key in body:
-            items = [(name if each == key else each, value) for each, value in body.items()]
+            items = [
+                (name if each == key else each, value)
+                for each, value in body.items()
+                if each != name or each == key
+            ]
             body.clear()
             body.update(items)
 

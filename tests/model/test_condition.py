@@ -58,6 +58,21 @@ def test_numbers_in_text_count_as_numbers(value):
     assert not holds("gt", "7.5", {"a": value})
 
 
+@pytest.mark.parametrize(
+    ("value", "number"), [("12abc", 12), (" -3e1x", -30), ("x1", 0), (".5", 0.5)]
+)
+def test_a_text_is_a_number_as_far_as_it_goes(value, number):
+    assert holds("gte", number, {"a": value})
+    assert holds("lte", number, {"a": value})
+
+
+@pytest.mark.parametrize(
+    ("op", "wanted"), [("eq", ""), ("neq", "x"), ("not_in", ["x"]), ("not_regex", "x"), ("gte", -1)]
+)
+def test_no_rule_holds_for_a_list(op, wanted):
+    assert not holds(op, wanted, {"a": ["y"]})
+
+
 def test_a_missing_field_counts_as_empty_or_zero():
     assert holds("eq", "", {})
     assert holds("gte", 0, {})
@@ -120,7 +135,10 @@ def test_any_condition_holds_or_not_or_is_refused(op, wanted, value):
         return
     opposite = {"eq": "neq", "in": "not_in", "regex": "not_regex"}.get(op)
     assert type(found) is bool
-    assert opposite is None or holds(opposite, wanted, {"a": value}) is not found
+    if type(value) is list:
+        assert not found
+    elif opposite is not None:
+        assert holds(opposite, wanted, {"a": value}) is not found
 
 
 @given(anything)

@@ -24,6 +24,8 @@ def changed(settings, body):
         ({"action": "delete", "key": "x"}, {"a": 1, "b": "B"}),
         ({"action": "rename", "key": "a", "value": "x"}, {"x": 1, "b": "B"}),
         ({"action": "rename", "key": "x", "value": "y"}, {"a": 1, "b": "B"}),
+        ({"action": "rename", "key": "b", "value": "a"}, {"a": "B"}),
+        ({"action": "rename", "key": "b", "value": "b"}, {"a": 1, "b": "B"}),
         (
             {"action": "hash", "key": "b"},
             {"a": 1, "b": hashlib.sha256(b"B").hexdigest()},
@@ -34,6 +36,11 @@ def changed(settings, body):
 )
 def test_each_action_changes_one_key(settings, expected):
     assert changed(settings, {"a": 1, "b": "B"}) == list(expected.items())
+
+
+def test_a_renamed_key_keeps_its_place_and_one_of_its_new_name_goes():
+    settings = {"action": "rename", "key": "c", "value": "a"}
+    assert changed(settings, {"a": 1, "b": 2, "c": 3}) == [("b", 2), ("a", 3)]
 
 
 def test_named_groups_are_extracted_from_the_text():
