@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tailrace.config import CommaList, ConfigError, Seconds, Size, option
@@ -73,8 +74,10 @@ class ExecWasi(PollingInput[ExecWasiOptions]):
             self.context.log.warn(warning)
         self.engine = make_engine(self.limits.stack)
         self.command: Command | None = None
+        self.thread = ThreadPoolExecutor(1, "exec_wasi")  # its own: a program may run for ever
 
     async def stop(self) -> None:
+        self.thread.shutdown(wait=False)
         if self.command is not None:
             self.command.close()
             self.command = None
@@ -123,7 +126,7 @@ class ExecWasi(PollingInput[ExecWasiOptions]):
         """Run in a thread and emit lines as they come; the exit code."""
         loop = asyncio.get_running_loop()
         source, target = os.pipe()
-        running = loop.run_in_executor(None, command.run, target)
+        running = loop.run_in_executor(self.thread, command.run, target)
         try:
             pending = b""
             async for block in blocks(source):

@@ -72,6 +72,32 @@ def test_lines_come_while_the_program_still_runs_and_it_ends_with_the_input(prog
     assert collect(program("early\n", "(loop (br 0))"), until=1) == [{"wasi_stdout": "early"}]
 
 
+def test_it_stops_while_the_program_waits_for_room(program):
+    """It prints without end, and the pipeline takes nothing: the program hangs in its writing."""
+    again = (
+        "(loop (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))) (br 0))"
+    )
+
+    async def scenario():
+        section = {"wasi_path": program("x" * 500 + "\n", again), "oneshot": "on"}
+        plugin = make_plugin("input", "exec_wasi", section)
+        full = asyncio.Event()
+
+        async def emit(chunk):
+            full.set()
+            await asyncio.Event().wait()
+
+        running = asyncio.ensure_future(plugin.run(emit))
+        async with asyncio.timeout(10):
+            await full.wait()
+            await asyncio.sleep(0.1)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            await plugin.stop()
+
+    asyncio.run(scenario())
+
+
 def until_logged(section, word):
     """Run until a message has the word; the messages."""
     context = FakeContext()
