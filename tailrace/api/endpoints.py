@@ -15,6 +15,7 @@ import orjson
 
 from tailrace import __version__
 from tailrace.api.view import View
+from tailrace.engine.service import ServiceOptions
 from tailrace.engine.telemetry import COMPATIBLE_VERSION
 from tailrace.model.metrics import MetricSet
 from tailrace.plugin import registry
@@ -243,9 +244,8 @@ def human_size(size: int) -> str:
     return f"{size / 1024**power:.1f}{UNITS[power - 1]}"
 
 
-def health(view: View, errors: int, failed: int, version: int) -> Answer:
+def health(service: ServiceOptions, errors: int, failed: int, version: int) -> Answer:
     """`errors` and `failed` are those of the period."""
-    service = view.service
     good = errors <= service.hc_errors_count and failed <= service.hc_retry_failure_count
     if version == 1:
         if not service.health_check:

@@ -100,17 +100,13 @@ class ApiServer:
         """Note errors and given-up retries as time passes."""
         while True:
             await asyncio.sleep(HEALTH_SECONDS)
-            view = await self._look() if self._server is not None else None
-            if view is not None:
-                self._errors(view)
+            if self._server is not None and self._control.service is not None:
+                await self._errors(self._control.service)
 
-    def _errors(self, view: View) -> tuple[int, int]:
-        return self._health.look(
-            view.total("fluentbit_output_errors_total"),
-            view.total("fluentbit_output_retries_failed_total"),
-            view.service.hc_period,
-            time.monotonic(),
-        )
+    async def _errors(self, service: ServiceOptions) -> tuple[int, int]:
+        """Errors and given-up retries within the health check's period."""
+        errors, failed = await self._control.errors()
+        return self._health.look(errors, failed, service.hc_period, time.monotonic())
 
     async def _look(self) -> View | None:
         control = self._control
@@ -149,9 +145,8 @@ class ApiServer:
         if path == "/" and "text/html" in request.headers.get("accept", ""):
             return page()
         if path in OPEN_PATHS:
-            view = await self._look()
-            assert view is not None
-            return health(view, *self._errors(view), version=int(path[6]))
+            errors, failed = await self._errors(service)
+            return health(service, errors, failed, version=int(path[6]))
         if path not in ENDPOINTS:
             return Answer(404)
         view = await self._look()

@@ -31,6 +31,9 @@ class Control(Protocol):
     async def metrics(self) -> MetricSet:
         """Everything, the storage's gauges included."""
 
+    async def errors(self) -> tuple[int, int]:
+        """Errors and given-up retries of all outputs since the start, for the health check; costs little."""
+
     def topology(self) -> dict[str, Any]:
         """Instances by kind, as `engine.control.topology` gives them."""
 

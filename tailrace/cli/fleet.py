@@ -208,6 +208,18 @@ class Fleet:
         sets = [found for answer in answers if answer is not None for found in answer]
         return add_up(sets)
 
+    async def errors(self) -> tuple[int, int]:
+        errors = failed = 0
+        for engine in self.engines:
+            if engine.link is None:
+                continue
+            try:
+                more = await engine.link.ask("errors", LOOK_SECONDS)
+            except LinkError:
+                continue
+            errors, failed = errors + more[0], failed + more[1]
+        return errors, failed
+
     async def _look(self, engine: Engine) -> list[MetricSet] | None:
         if engine.link is None:
             return None

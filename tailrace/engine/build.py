@@ -134,11 +134,24 @@ class Builder:
         plan.filters = self._make_all("filter", configuration.filters)
         plan.outputs = self._make_all("output", configuration.outputs)
         plan.customs = self._make_all("custom", configuration.customs)
+        if self.services.options.processes > 1:
+            self._refuse_exclusive(plan)
         return plan
 
     def _make_all(self, kind: Kind, sections: Iterable[Section]) -> list[Instance]:
         made = (self._make(kind, section) for section in sections)
         return [instance for instance in made if instance is not None]
+
+    def _refuse_exclusive(self, plan: Plan) -> None:
+        for instance in (*plan.filters, *plan.outputs):
+            if instance.plugin.exclusive:
+                self.problems.add(
+                    "it holds a port, which several processes can't share.",
+                    mend="Take processes 1, or run it in an agent of its own.",
+                    place=instance.section.place,
+                    where=f"{instance.kind} {instance.context.plugin} ({instance.name})",
+                    exit_code=FAILED_START,
+                )
 
     def _inputs_of_share(self, sections: list[Section]) -> list[Section]:
         """The inputs that this engine runs: those that divide their work, and listeners, whose port is shared; the first has the others."""

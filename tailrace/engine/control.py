@@ -64,6 +64,11 @@ class LocalControl:
     async def metrics(self) -> MetricSet:
         return collect(self._agent)
 
+    async def errors(self) -> tuple[int, int]:
+        pipeline = self._agent.pipeline
+        books = pipeline.books.outputs.values() if pipeline is not None else ()
+        return sum(book.errors for book in books), sum(book.retries_failed for book in books)
+
     def topology(self) -> dict[str, Any]:
         pipeline = self._agent.pipeline
         return topology(pipeline) if pipeline is not None else EMPTY_TOPOLOGY

@@ -105,6 +105,8 @@ class EngineLink:
         control, ask = self._control, message["ask"]
         if ask == "look":
             return [cmetrics.encode(await control.metrics()), control.topology(), control.reloads]
+        if ask == "errors":
+            return list(await control.errors())
         if ask == "reload":
             result = await control.reload()
             return [result.status, result.error]

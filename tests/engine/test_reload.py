@@ -309,3 +309,44 @@ def test_reloads_under_load_lose_and_repeat_nothing(tmp_path):
 def test_a_hundred_reloads_under_load_lose_and_repeat_nothing(tmp_path):
     delivered, lines = reload_under_load(tmp_path, 100)
     assert delivered == list(range(lines))
+
+
+def test_an_output_that_holds_a_port_is_changed_in_place(tmp_path):
+    async def scenario():
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+
+        def exporter(site, more=""):
+            own = section(
+                "OUTPUT",
+                name="prometheus_exporter",
+                match="m",
+                host="127.0.0.1",
+                port=port,
+                add_label=f"site {site}",
+            )
+            metrics = section("INPUT", name="fluentbit_metrics", tag="m", scrape_interval="0.1")
+            return TICKER + metrics + keeper(label="a") + own + more
+
+        async def page():
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            text = (await reader.read()).decode()
+            writer.close()
+            return text
+
+        async def shows(site):
+            async with asyncio.timeout(10):
+                while f'site="{site}"' not in await page():
+                    await asyncio.sleep(0.02)
+
+        async with running(tmp_path, exporter("one")) as run:
+            await shows("one")
+            assert (await run.reload(exporter("two"))).status == 0
+            await shows("two")
+            broken = keeper(alias="x", mode="fail")
+            assert (await run.reload(exporter("three", broken))).status == -3
+            await shows("two")
+
+    asyncio.run(scenario())
