@@ -93,7 +93,7 @@ class ConnectOptions(Options):
     """`net.*` of what connects to a server."""
 
     net_dns_mode: str = option("", name="net.dns.mode", reader=one_of("", "udp", "tcp"))
-    """Accepted for compatibility: names are resolved by the system, which chooses the transport."""
+    """Names are resolved by the system, which chooses the transport: tcp is answered with a warning."""
 
     net_dns_resolver: str = option(
         "", name="net.dns.resolver", reader=one_of("", "async", "legacy")

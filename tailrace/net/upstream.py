@@ -70,6 +70,11 @@ class Upstream:
         self._tls_debug = tls_debug
         self._one_way = one_way
         self._log = context.log
+        if options.net_dns_mode == "tcp":
+            self._log.warn(
+                "net.dns.mode tcp is passed over: the system resolves names and chooses the transport "
+                "(`options use-vc` in resolv.conf)"
+            )
         self._prefer_ipv4 = options.net_dns_prefer_ipv4 or bool(context.service("dns.prefer_ipv4"))
         self._prefer_ipv6 = options.net_dns_prefer_ipv6 or bool(context.service("dns.prefer_ipv6"))
         self._idle: deque[Connection] = deque()

@@ -224,6 +224,13 @@ def test_the_preferred_family_comes_first(monkeypatch, ipv4, ipv6, first):
     assert len(found) == 2
 
 
+@pytest.mark.parametrize(("mode", "told"), [("tcp", 1), ("udp", 0)])
+def test_a_transport_of_names_that_can_not_be_chosen_is_told(mode, told):
+    context = FakeContext()
+    upstream_of(Server("h", 1), f"net.dns.mode {mode}", context)
+    assert len([text for _, text in context.sink.messages if "net.dns.mode" in text]) == told
+
+
 def test_a_name_that_nobody_knows_is_unreachable():
     async def scenario():
         with pytest.raises(Unreachable, match="no connection"):
