@@ -72,6 +72,18 @@ def test_tls_carries_the_same_bytes(tmp_path):
     assert sent(section, {"a": 1}, sink=TCPSink(tls), context=context) == b'{"a":1}\n'
 
 
+def test_a_large_chunk_goes_through_tls_whole(tmp_path):
+    authority = trustme.CA()
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(tls)
+    with TCPSink(tls) as server:
+        section = (
+            f"port {server.port}\nraw_message_key $a\ntls on\ntls.verify off\nnet.io_timeout 5"
+        )
+        run_output("tcp", section, {"a": "x" * 5_000_000})
+        assert server.wait(5_000_001) == b"x" * 5_000_000 + b"\n"
+
+
 def flushes(section, chunks, server, pause=0.0):
     """Flush chunks one after another; what each raised, or None."""
 
