@@ -25,6 +25,7 @@ from tailrace.net.options import ConnectOptions
 from tailrace.net.proxy import Proxy, authority, open_tunnel, proxy_of_environment
 from tailrace.net.tls import ContextKeeper, reason
 from tailrace.plugin import Context
+from tailrace.plugin.base import Connections
 
 
 @dataclass(slots=True, frozen=True)
@@ -84,6 +85,10 @@ class Upstream:
         if options.net_max_worker_connections > 0:
             self._room = asyncio.Semaphore(options.net_max_worker_connections)
         self._sweeper: asyncio.TimerHandle | None = None
+
+    def connection_counts(self) -> Connections:
+        """What is open, and how much of that is in use."""
+        return Connections(len(self._open), len(self._open) - len(self._idle))
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -372,6 +377,11 @@ class Balancer:
             except Unreachable as failure:
                 failures.append(failure.why)
         raise Unreachable("; ".join(failures))
+
+    def connection_counts(self) -> Connections:
+        """What is open to all servers, and how much of that is in use."""
+        counts = [node.upstream.connection_counts() for node in self.nodes]
+        return Connections(sum(each.total for each in counts), sum(each.busy for each in counts))
 
     async def close(self) -> None:
         for node in self.nodes:

@@ -368,3 +368,17 @@ def test_the_nodes_of_an_upstream_file_are_found():
     node = Section("node", place, entries_of("name a\nhost h"))
     context = FakeContext(upstreams={"up.conf": [Section("upstream", place, [], [node])]})
     assert node_sections(context, "up.conf") == [node]
+
+
+def test_open_connections_are_counted_and_those_in_use():
+    with TCPSink() as sink:
+
+        async def scenario():
+            upstream = upstream_of(sink)
+            assert upstream.connection_counts() == (0, 0)
+            async with upstream.connection():
+                assert upstream.connection_counts() == (1, 1)
+            assert upstream.connection_counts() == (1, 0)
+            await upstream.close()
+
+        run(scenario)
