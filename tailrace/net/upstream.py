@@ -85,6 +85,7 @@ class Upstream:
         if options.net_max_worker_connections > 0:
             self._room = asyncio.Semaphore(options.net_max_worker_connections)
         self._sweeper: asyncio.TimerHandle | None = None
+        self._is_closed = False
 
     def connection_counts(self) -> Connections:
         """What is open, and how much of that is in use."""
@@ -124,7 +125,12 @@ class Upstream:
         limit = self.options.net_keepalive_max_recycle
         # A recycle is a use after the first.
         is_used_up = bool(limit) and connection.uses > limit
-        if keep and self.options.net_keepalive and not is_used_up and connection.is_usable:
+        if (
+            keep
+            and self.options.net_keepalive
+            and not (self._is_closed or is_used_up)
+            and connection.is_usable
+        ):
             connection.idle_since = asyncio.get_running_loop().time()
             self._idle.append(connection)
             self._plan_sweep()
@@ -135,7 +141,8 @@ class Upstream:
             connection.abort()
 
     async def close(self) -> None:
-        """Close all connections, also those in use."""
+        """Close all connections, also those in use. What is opened later is not kept."""
+        self._is_closed = True
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None

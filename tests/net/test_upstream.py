@@ -109,6 +109,22 @@ def test_a_connection_on_which_something_came_unasked_is_not_used_again():
         sink.wait_until(lambda: sink.connections == 2)
 
 
+def test_after_the_end_no_connection_is_kept():
+    with TCPSink() as sink:
+
+        async def scenario():
+            upstream = upstream_of(sink)
+            connection = await upstream.acquire()
+            await upstream.close()
+            later = await upstream.acquire()
+            upstream.release(later, True)
+            await later.wait_closed()
+            assert connection.is_lost
+            assert later.is_lost
+
+        run(scenario)
+
+
 def test_more_users_than_connections_wait_for_their_turn():
     with TCPSink() as sink:
 
