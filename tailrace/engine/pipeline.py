@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from tailrace.config.errors import ConfigError, InvalidConfiguration, Problems
+from tailrace.config.errors import FAILED_START, ConfigError, InvalidConfiguration, Problems
 from tailrace.engine.books import Books, FilterBook, InputBook, OutputBook, RouteBook
 from tailrace.engine.build import Instance, Plan
 from tailrace.engine.busy import BusyClock, Timed
@@ -443,6 +443,15 @@ class Pipeline:
         settings = self._queue_settings(instance, self.plan.services.options)
         options = instance.options
         book = self.books.outputs.setdefault(instance.name, OutputBook())
+        for each in instance.processors:
+            if getattr(each.plugin, "emits_anew", False):
+                problems.add(
+                    "as a processor of an output it can't send events anew: they would go to all outputs.",
+                    mend="Put it among the filters, or the processors of the input.",
+                    place=each.section.place,
+                    where=f"{each.kind} {each.context.plugin} ({each.name})",
+                    exit_code=FAILED_START,
+                )
         steps = [self._output_step(each) for each in instance.processors]
         prepare = (lambda chunk: apply_steps(chunk.copy(deep=True), steps)) if steps else None
         spill = None
@@ -849,7 +858,7 @@ class Pipeline:
     async def stop(self, grace: float | None) -> int:
         """Stop reading, flush within `grace` seconds (None: as long as it takes); events that are left."""
         await self._stop_inputs()
-        for step in self.steps:
+        for step in self.steps_that_may_hold():
             self.drain_filter(step)
         for port in (*self.outputs, *self._retiring):
             port.queue.drain()
@@ -869,6 +878,10 @@ class Pipeline:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         self._input_tasks.clear()
+
+    def steps_that_may_hold(self) -> list[FilterStep]:
+        """The processors of inputs, then the filters: in this order they give out what they hold back."""
+        return [*(step for steps in self._input_steps.values() for step in steps), *self.steps]
 
     def drain_filter(self, step: FilterStep) -> None:
         drain = getattr(step.instance.plugin, "drain", None)

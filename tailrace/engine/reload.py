@@ -205,10 +205,10 @@ class Renewal:
         """The routes change: from here on chunks go by the new plan. One turn of the loop."""
         pipeline = self._pipeline
         old_outputs = {port.name: port for port in pipeline.outputs}
+        kept_steps = {id(each) for each in self._new.filters}
+        kept_steps |= {id(each) for owner in self._new.inputs for each in owner.processors}
         old_steps = [
-            step
-            for step in pipeline.steps
-            if all(step.instance is not each for each in self._new.filters)
+            step for step in pipeline.steps_that_may_hold() if id(step.instance) not in kept_steps
         ]
         for step in old_steps:
             pipeline.drain_filter(step)

@@ -72,6 +72,8 @@ class Rule:
 
 @filter_plugin("rewrite_tag")
 class RewriteTag(Filter[RewriteTagOptions]):
+    emits_anew = True
+
     padding = None
     emits = True
 

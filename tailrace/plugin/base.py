@@ -369,6 +369,8 @@ class Filter(Plugin[FilterO]):
     """Changes, drops or adds events."""
 
     kind: ClassVar[Kind] = "filter"
+    emits_anew: bool = False
+    """Whether it puts events into the pipeline anew, through `context.emit`: not for one output alone."""
     padding: ClassVar[int | None] = 0
     """As of `Input`, of the events after this filter; None where it only chooses events and changes none."""
 

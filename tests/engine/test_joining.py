@@ -2,6 +2,9 @@
 
 import asyncio
 
+import pytest
+
+from tailrace.config.errors import InvalidConfiguration
 from tailrace.engine.pipeline import Pipeline
 from tailrace.model import Chunk, Receipt
 from tailrace.plugin import Input, InputOptions, Output, OutputOptions, input_plugin, output_plugin
@@ -114,3 +117,27 @@ def test_as_a_processor_it_sends_events_to_those_behind_it():
         ("x", "yes"),
     ]
     assert sorted(settled) == [0, 1, 2]
+
+
+def test_what_a_processor_of_an_input_holds_back_is_given_out_at_the_end():
+    join = {key: value for key, value in JOIN.items() if key != "match"}
+    taken, held, settled = run("x;- a;  b", [], [join])
+    assert [body["msg"] for _, body in taken] == ["x", "- a\n  b"]
+    assert held == [0]
+    assert sorted(settled) == [0, 1, 2]
+
+
+def test_as_a_processor_of_an_output_it_is_refused():
+    async def scenario():
+        made = configuration([{"name": "dummy"}], [], [{"name": "test_keeper", "match": "*"}])
+        made.multiline_parsers = [parser_section()]
+        join = {key: value for key, value in JOIN.items() if key != "match"}
+        made.outputs[0].children = [section("processor", **join)]
+        made.outputs[0].children[0].group = "logs"
+        plan, _, sink = build(made)
+        with pytest.raises(InvalidConfiguration, match="can't send events anew"):
+            Pipeline(plan, Log(sink))
+        made.outputs[0].children[0].entries += section("processor", buffer="off").entries
+        Pipeline(build(made)[0], Log(sink))
+
+    asyncio.run(scenario())

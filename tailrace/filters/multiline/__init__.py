@@ -73,7 +73,8 @@ class Multiline(Filter[MultilineOptions]):
         self.joiner = (
             self._partial_messages() if options.mode == "partial_message" else self._streams()
         )
-        if options.buffer or options.mode == "partial_message":
+        self.emits_anew = options.buffer or options.mode == "partial_message"
+        if self.emits_anew:
             seconds = max(0.05, options.flush_ms / 4000)
             self.context.every(seconds, self._give_out_due)
 
