@@ -286,7 +286,7 @@ class Agent:
                 old,
                 plan,
                 self._remaker(old.plan),
-                reload_grace(service),
+                reload_grace(old.plan.services.options),
                 float(max(0, service.grace)),
             ).run()
         except InvalidConfiguration as error:

@@ -79,6 +79,8 @@ class Persistence:
         self.storage = storage
         self.failing = False
         """The disk takes nothing: what is stored stays in memory, and its inputs wait."""
+        self.feeding = 0
+        """Outputs that have not been given all of the backlog yet."""
         self._log = log
         self._most_in_memory = most_in_memory
         self._backlog_limit = backlog_limit
@@ -226,6 +228,7 @@ class Persistence:
             while True:
                 if paths:
                     files = [BacklogFile(path) for path in paths]
+                    self.feeding += len(outputs)
                     for output in outputs:
                         feeders.create_task(self._feed(output, files, backlog))
                 await asyncio.sleep(REPLAY_SECONDS)
@@ -235,6 +238,14 @@ class Persistence:
                 known.update(paths)
 
     async def _feed(self, output: OutputPort, files: list[BacklogFile], backlog: Backlog) -> None:
+        try:
+            await self._feed_files(output, files, backlog)
+        finally:
+            self.feeding -= 1
+
+    async def _feed_files(
+        self, output: OutputPort, files: list[BacklogFile], backlog: Backlog
+    ) -> None:
         queue, source = output.queue, backlog.source.name
         for file in files:
             stored = file.open(backlog)

@@ -252,6 +252,7 @@ class OutputPort:
         self.queue = queue
         self.task: asyncio.Task[None] | None = None
         """Empties the queue."""
+        self.born = asyncio.get_running_loop().time()
 
 
 @dataclass(slots=True)
@@ -850,10 +851,34 @@ class Pipeline:
         if successor is not None:
             successor.queue.take_over(queue.release_waiting())
         elif not queue.is_empty:
-            count = queue.give_up("output removed by a reload")
-            port.instance.context.log.error(f"{count} events were not delivered in time")
+            self._hand_on(port)
         self._retiring.remove(port)
         await self.end_instance(port.instance)
+
+    def _hand_on(self, port: OutputPort) -> None:
+        """What a removed output has not delivered goes to outputs that are new since; else it waits on disk, or is given up."""
+        queue = port.queue
+        handed = on_disk = 0
+        for key, item in queue.release_waiting():
+            heirs = [
+                heir
+                for heir in self._outputs_by_tag.find(key[0])
+                if heir.born > item.born and item.chunk.kind in heir.handles
+            ]
+            for heir in heirs:
+                heir.queue.put(
+                    item.chunk, item.receipt, item.source, item.size, item.disk_bytes, item.packed
+                )
+            if heirs:
+                handed += queue.forget(item, settle=True)
+            elif item.disk_bytes:
+                on_disk += queue.forget(item, settle=False)
+            else:
+                queue.give_up(item, "output removed by a reload")
+        lost = queue.book.dropped.get("output removed by a reload", 0)
+        port.instance.context.log.warn(
+            f"not delivered in time: {handed} events go to new outputs, {on_disk} wait on disk, {lost} are given up"
+        )
 
     async def stop(self, grace: float | None) -> int:
         """Stop reading, flush within `grace` seconds (None: as long as it takes); events that are left."""
@@ -892,12 +917,22 @@ class Pipeline:
 
     async def _wait_until_empty(self, grace: float | None) -> None:
         end = None if grace is None else self._loop.time() + grace
-        while not all(port.queue.is_empty for port in (*self.outputs, *self._retiring)):
+        while self._waits_for_backlog or not all(
+            port.queue.is_empty for port in (*self.outputs, *self._retiring)
+        ):
             if end is not None and self._loop.time() >= end:
                 return
             if self._room is None or self._room.done():
                 self._room = self._loop.create_future()
             await asyncio.wait({self._room}, timeout=0.05)
+
+    @property
+    def _waits_for_backlog(self) -> bool:
+        """`storage.backlog.flush_on_shutdown`: the end waits until all of the backlog is in the queues."""
+        service = self.plan.services.options
+        if not service.storage_backlog_flush_on_shutdown or self._persistence is None:
+            return False
+        return self._persistence.feeding > 0
 
     async def _stop_queues(self) -> None:
         for task in self._queue_tasks:

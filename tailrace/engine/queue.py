@@ -206,14 +206,19 @@ class OutputQueue:
             self.disk_bytes += item.disk_bytes
             self._line_up(key, item)
 
-    def give_up(self, reason: str) -> int:
-        """Drop everything that is not being sent right now, counted; how many events that were."""
-        released = self.release_waiting()
-        for _, item in released:
-            self.nbytes += item.nbytes
-            self.disk_bytes += item.disk_bytes
-        self._end([item for _, item in released], dropped=reason)
-        return sum(item.count for _, item in released)
+    def give_up(self, item: Item, reason: str) -> None:
+        """Drop an item that was released, counted."""
+        self.nbytes += item.nbytes
+        self.disk_bytes += item.disk_bytes
+        self._end([item], dropped=reason)
+
+    def forget(self, item: Item, settle: bool) -> int:
+        """End with an item that was released: others have it now (`settle`), or its file waits for a later run. Its events."""
+        self.book.in_flight -= item.count
+        self.book.kept += item.count
+        if settle:
+            item.receipt.release()
+        return item.count
 
     def hurry(self, source: str) -> None:
         """Flush what waits of one source without waiting for the interval; retries keep their times."""

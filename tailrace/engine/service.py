@@ -168,7 +168,7 @@ class ServiceOptions(Options):
     storage_backlog_flush_on_shutdown: bool = option(
         False, name="storage.backlog.flush_on_shutdown"
     )
-    """Deliver the backlog of earlier runs before the end, within `grace`."""
+    """At the end deliver all of the backlog of earlier runs, within `grace`; off: what is in the queues by then."""
 
     storage_metrics: bool = option(False, name="storage.metrics")
     """Serve the storage's figures at `/api/v1/storage`."""

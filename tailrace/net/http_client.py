@@ -17,7 +17,6 @@ from typing import Any
 from tailrace.net.connection import Connection, Unreachable
 from tailrace.net.proxy import authority
 from tailrace.net.upstream import Upstream
-from tailrace.plugin.base import Connections
 
 MOST_HEAD_BYTES = 64 * 1024
 MOST_BODY_BYTES = 64 * 1024
@@ -173,10 +172,6 @@ class HTTPClient:
     def _failure(self, connection: Connection, failure: Unreachable) -> Unreachable:
         """A connection that was kept may have been closed meanwhile; that says nothing of the server."""
         return failure if connection.fresh else Stale(failure.why)
-
-    def connection_counts(self) -> Connections:
-        """What is open, and how much of that is in use."""
-        return self.upstream.connection_counts()
 
     async def close(self) -> None:
         await self.upstream.close()

@@ -25,7 +25,6 @@ from tailrace.net.options import ConnectOptions
 from tailrace.net.proxy import Proxy, authority, open_tunnel, proxy_of_environment
 from tailrace.net.tls import ContextKeeper, reason
 from tailrace.plugin import Context
-from tailrace.plugin.base import Connections
 
 
 @dataclass(slots=True, frozen=True)
@@ -85,11 +84,6 @@ class Upstream:
         if options.net_max_worker_connections > 0:
             self._room = asyncio.Semaphore(options.net_max_worker_connections)
         self._sweeper: asyncio.TimerHandle | None = None
-        self._is_closed = False
-
-    def connection_counts(self) -> Connections:
-        """What is open, and how much of that is in use."""
-        return Connections(len(self._open), len(self._open) - len(self._idle))
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -125,12 +119,7 @@ class Upstream:
         limit = self.options.net_keepalive_max_recycle
         # A recycle is a use after the first.
         is_used_up = bool(limit) and connection.uses > limit
-        if (
-            keep
-            and self.options.net_keepalive
-            and not (self._is_closed or is_used_up)
-            and connection.is_usable
-        ):
+        if keep and self.options.net_keepalive and not is_used_up and connection.is_usable:
             connection.idle_since = asyncio.get_running_loop().time()
             self._idle.append(connection)
             self._plan_sweep()
@@ -141,8 +130,7 @@ class Upstream:
             connection.abort()
 
     async def close(self) -> None:
-        """Close all connections, also those in use. What is opened later is not kept."""
-        self._is_closed = True
+        """Close all connections, also those in use."""
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
@@ -384,11 +372,6 @@ class Balancer:
             except Unreachable as failure:
                 failures.append(failure.why)
         raise Unreachable("; ".join(failures))
-
-    def connection_counts(self) -> Connections:
-        """What is open to all servers, and how much of that is in use."""
-        counts = [node.upstream.connection_counts() for node in self.nodes]
-        return Connections(sum(each.total for each in counts), sum(each.busy for each in counts))
 
     async def close(self) -> None:
         for node in self.nodes:

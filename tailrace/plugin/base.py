@@ -413,10 +413,8 @@ class Output(Plugin[OutputO]):
     """Whether chunks must come as inputs made them, unmerged."""
 
     def connections(self) -> Connections:
-        """What is open to the destination, for the agent's metrics: of all parts that can tell (`connection_counts`)."""
-        tell = (getattr(part, "connection_counts", None) for part in vars(self).values())
-        counts = [each() for each in tell if each is not None]
-        return Connections(sum(each.total for each in counts), sum(each.busy for each in counts))
+        """What is open to the destination, for the agent's metrics."""
+        return Connections()
 
     @abstractmethod
     async def flush(self, chunk: Chunk) -> None:

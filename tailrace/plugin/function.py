@@ -182,10 +182,10 @@ def rebuild(chunk: Chunk, special: dict[int, Any], failures: list[str]) -> None:
             parts = [body]
         bodies += parts
         times += [time] * len(parts)
-        metadata += [meta] * len(parts)
+        metadata += [meta] if len(parts) == 1 else [dict(meta) for _ in parts]
     before = chunk.count
     chunk.times, chunk.bodies = times, bodies
-    chunk.metadata = [dict(meta) for meta in metadata] if any(metadata) else None
+    chunk.metadata = metadata if any(metadata) else None
     if len(bodies) < before:
         chunk.nbytes = chunk.nbytes * len(bodies) // before
 

@@ -47,6 +47,7 @@ class Life:
         assert not problems.errors
         self.storage = Storage(folder, Log(self.sink), sync_full=full)
         self.storage_for_pipeline = self.storage
+        self.grace = 0.01
 
     async def __aenter__(self):
         self.storage.open()
@@ -55,7 +56,7 @@ class Life:
         return self
 
     async def __aexit__(self, *error):
-        self.left = await self.pipeline.stop(0.01)
+        self.left = await self.pipeline.stop(self.grace)
         self.storage.close()
         assert self.pipeline.books.check() == []
 
@@ -331,3 +332,25 @@ def test_over_two_lives_every_event_is_accounted_for(seed, stored, outputs):
 
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(scenario(Path(folder)))
+
+
+@pytest.mark.parametrize("flush", [True, False])
+def test_the_end_waits_for_the_backlog_if_told_to(tmp_path, flush):
+    async def scenario():
+        async with Life(tmp_path, [{**STORED, "chunks": 30}], [DEAD]) as first:
+            await until(lambda: len(first.settled) == 30)
+        second = Life(
+            tmp_path,
+            [{"name": "test_silent"}],
+            [{"name": "test_slow", "match": "*"}],
+            storage_backlog_mem_limit=4096,
+            storage_backlog_flush_on_shutdown=flush,
+        )
+        second.grace = 5
+        async with second:
+            await until(lambda: second.pipeline.books.outputs["test_slow.0"].routed)
+            if not flush:
+                second.grace = 0.001
+        assert (files(tmp_path) == []) is flush
+
+    asyncio.run(scenario())

@@ -184,6 +184,42 @@ def test_a_removed_output_delivers_what_it_has(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("heir", "storage", "got"),
+    [
+        ({"alias": "new", "label": "new"}, "memory", True),
+        ({"alias": "new", "label": "new"}, "filesystem", True),
+        ({"alias": "new", "match": "other"}, "memory", False),
+        ({"alias": "new", "match": "other"}, "filesystem", False),
+    ],
+)
+def test_what_a_removed_output_can_not_deliver_goes_to_new_ones_or_stays_on_disk(
+    tmp_path, heir, storage, got
+):
+    head = "[SERVICE]\n storage.path {}\n hot_reload.ensure_thread_safety off\n grace 0\n"
+    service = head.format(tmp_path / "chunks")
+    ticker = section("INPUT", name="test_reload_ticker", tag="t", **{"storage.type": storage})
+    silent = section("INPUT", name="dummy", tag="quiet", samples="1", interval_sec="1000")
+    dead = keeper(alias="dead", mode="retry", retry_limit="no_limits")
+
+    async def scenario():
+        async with running(tmp_path, service + ticker + dead) as run:
+            book = run.agent.pipeline.books.outputs["dead"]
+            await run.until(lambda: book.routed > 10 and book.retries)
+            assert (await run.reload(service + silent + keeper(**heir))).status == 0
+            await run.until(lambda: not book.in_flight)
+            lost = book.dropped.get("output removed by a reload", 0)
+            assert (book.kept, lost) == (
+                (book.routed, 0) if got or storage != "memory" else (0, book.routed)
+            )
+            if got:
+                await run.until(lambda: len(Keeper.got) == book.routed)
+        left = list((tmp_path / "chunks").glob("*/*.flb"))
+        assert bool(left) is (storage == "filesystem" and not got)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
     "broken",
     [
         keeper(label="a", mode="fail"),

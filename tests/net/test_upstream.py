@@ -109,22 +109,6 @@ def test_a_connection_on_which_something_came_unasked_is_not_used_again():
         sink.wait_until(lambda: sink.connections == 2)
 
 
-def test_after_the_end_no_connection_is_kept():
-    with TCPSink() as sink:
-
-        async def scenario():
-            upstream = upstream_of(sink)
-            connection = await upstream.acquire()
-            await upstream.close()
-            later = await upstream.acquire()
-            upstream.release(later, True)
-            await later.wait_closed()
-            assert connection.is_lost
-            assert later.is_lost
-
-        run(scenario)
-
-
 def test_more_users_than_connections_wait_for_their_turn():
     with TCPSink() as sink:
 
@@ -384,17 +368,3 @@ def test_the_nodes_of_an_upstream_file_are_found():
     node = Section("node", place, entries_of("name a\nhost h"))
     context = FakeContext(upstreams={"up.conf": [Section("upstream", place, [], [node])]})
     assert node_sections(context, "up.conf") == [node]
-
-
-def test_open_connections_are_counted_and_those_in_use():
-    with TCPSink() as sink:
-
-        async def scenario():
-            upstream = upstream_of(sink)
-            assert upstream.connection_counts() == (0, 0)
-            async with upstream.connection():
-                assert upstream.connection_counts() == (1, 1)
-            assert upstream.connection_counts() == (1, 0)
-            await upstream.close()
-
-        run(scenario)

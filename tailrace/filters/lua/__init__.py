@@ -165,15 +165,17 @@ def rebuild(chunk: Chunk, changes: list[Any], takes_null: bool) -> list[str]:
             time = time if new_time is None else time_ns(new_time)
             bodies += records
             times += [time] * len(records)
-            new_metas = [meta] if metas is None else metas
-            metadata += new_metas if len(new_metas) == len(records) else new_metas * len(records)
+            if metas is None:
+                metadata += [dict(meta) for _ in records]
+            else:
+                metadata += metas if len(metas) == len(records) else metas * len(records)
             continue
         bodies.append(body)
         times.append(time)
         metadata.append(meta)
     before = chunk.count
     chunk.times, chunk.bodies = times, bodies
-    chunk.metadata = [dict(meta) for meta in metadata] if any(metadata) else None
+    chunk.metadata = metadata if any(metadata) else None
     if len(bodies) < before:
         chunk.nbytes = chunk.nbytes * len(bodies) // before
     return failures

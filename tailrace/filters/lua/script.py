@@ -23,8 +23,8 @@ BATCH = ("head.lua", "reading.lua", "writing.lua", "records.lua", "calls.lua")
 HERE = Path(__file__).parent
 MOST_TIME, LEAST_TIME = (1 << 63) - 1, -(1 << 63)
 
-# Load a script, say how many parameters the function takes and which fields it can touch. Scripts have all of Lua but two
-# things: `python`, which is lupa's way out, and `os.exit`, which would end the agent.
+# Load a script, say how many parameters the function takes and which fields it can touch. Scripts have all of Lua but two things: `python`, which is
+# lupa's way out, and `os.exit`, which would end the agent.
 PREPARE = b"""
 local settings, find_fields = ...
 local getinfo = debug.getinfo
