@@ -795,8 +795,11 @@ class Pipeline:
 
     # Reload
 
-    async def end_input(self, port: InputPort, grace: float) -> None:
-        """Let one input end. What it has emitted is delivered first, within `grace` seconds, so that its successor begins behind it."""
+    async def end_input(self, port: InputPort, grace: float) -> Any:
+        """Let one input end; gives what it hands over.
+
+        What it has emitted is delivered first, within `grace` seconds, so that its successor begins behind it.
+        """
         tasks = [task for task, each in self._input_tasks.items() if each is port]
         for task in tasks:
             task.cancel()
@@ -812,7 +815,9 @@ class Pipeline:
             port.instance.context.log.warn(
                 f"{port.book.held_chunks} chunks are not delivered yet; what replays may send them again"
             )
+        state = port.instance.plugin.hand_over()
         await self.end_instance(port.instance)
+        return state
 
     async def end_instance(self, instance: Instance) -> None:
         """Stop an instance with its processors."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
 from tailrace.config.errors import InvalidConfiguration
 from tailrace.config.fingerprint import outline
@@ -116,6 +117,8 @@ class Renewal:
         """Started by this reload."""
         self._ended: list[Instance] = []
         """Exclusive ones that ended for it."""
+        self._states: dict[tuple[str, str], Any] = {}
+        """What inputs have handed over, by name and plugin."""
 
     async def run(self) -> None:
         """`InvalidConfiguration` if something can't be started; then the old instances are at work again."""
@@ -154,7 +157,13 @@ class Renewal:
 
     # Steps
 
+    def _let_take_over(self, instance: Instance) -> None:
+        state = self._states.get((instance.name, instance.context.plugin))
+        if instance.kind == "input" and state is not None:
+            instance.plugin.take_over(state)
+
     async def _start(self, instance: Instance) -> None:
+        self._let_take_over(instance)
         for each in (*instance.processors, instance):
             self._fresh.append(each)
             await self._pipeline.start_one(each)
@@ -166,7 +175,9 @@ class Renewal:
         for port in pipeline.inputs:
             if id(port.instance) in gone:
                 self._ended.append(port.instance)
-                await pipeline.end_input(port, self._input_grace)
+                state = await pipeline.end_input(port, self._input_grace)
+                if state is not None:
+                    self._states[port.name, port.instance.context.plugin] = state
         for instance in self._removed(self._exclusive(self._old)):
             self._ended.append(instance)
             await instance.plugin.stop()
@@ -190,6 +201,7 @@ class Renewal:
         pipeline.use(tables)
         for made in again.values():
             if made is not None:
+                self._let_take_over(made)
                 for each in (*made.processors, made):
                     await pipeline.start_one(each)
                     each.context.begin()

@@ -327,6 +327,13 @@ class Input(Plugin[InputO]):
         """Whether what was not delivered comes again after a crash: read anew, or sent again by a client without an answer."""
         return False
 
+    def hand_over(self) -> Any:
+        """At a reload, before `stop`: where a successor of the same name goes on; None if that is kept elsewhere."""
+        return None
+
+    def take_over(self, state: Any) -> None:
+        """Before `start`: what the predecessor has handed over."""
+
     def pause(self) -> None:
         """The pipeline is full (told once); only for inputs that can push back in their own way."""
 

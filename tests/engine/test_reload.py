@@ -294,7 +294,7 @@ def test_one_reload_at_a_time(tmp_path):
     asyncio.run(scenario())
 
 
-def reload_under_load(tmp_path, times):
+def reload_under_load(tmp_path, times, db=True):
     """Reload again and again, each time with something else changed, while a file grows; the lines that were delivered."""
 
     async def scenario():
@@ -306,10 +306,9 @@ def reload_under_load(tmp_path, times):
                 "INPUT",
                 name="tail",
                 path=log,
-                db=tmp_path / "pos.db",
                 tag="t",
-                read_from_head="on",
                 refresh_interval=1 + number % 2,
+                **({"db": tmp_path / "pos.db", "read_from_head": "on"} if db else {}),
             )
             change = section("FILTER", name="modify", match="*", add=f"round {number}")
             extra = keeper(label="x", alias=f"extra{number % 2}", match="none")
@@ -338,6 +337,11 @@ def reload_under_load(tmp_path, times):
 
 def test_reloads_under_load_lose_and_repeat_nothing(tmp_path):
     delivered, lines = reload_under_load(tmp_path, 8)
+    assert delivered == list(range(lines))
+
+
+def test_a_tail_without_a_database_goes_on_where_it_was(tmp_path):
+    delivered, lines = reload_under_load(tmp_path, 5, db=False)
     assert delivered == list(range(lines))
 
 

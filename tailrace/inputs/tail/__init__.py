@@ -246,6 +246,8 @@ class Tail(Input[TailOptions]):
         self._keeper: Keeper | None = None
         self._follower: Follower | None = None
         self._lag: Lag | None = None
+        self._places: dict[Any, int] = {}
+        """Where an input before this one has stopped, by file."""
         self._holding: dict[File, None] = {}
         self._timers: list[Any] = []
 
@@ -382,6 +384,7 @@ class Tail(Input[TailOptions]):
             self._keeper = self._open_database()
         patterns = Patterns(options.path, options.exclude_path)
         follower = self._follower = Follower(patterns, self._rules, self._keeper, self.context)
+        follower.go_on_at(self._places)
         follower.watcher = self._make_watcher(follower)
         self._start_timers(follower, isinstance(follower.watcher, Inotify))
         follower.start()
@@ -436,6 +439,15 @@ class Tail(Input[TailOptions]):
         if self._follower is not None:
             self._follower.close()
             self._follower = None
+
+    def hand_over(self) -> dict[Any, int] | None:
+        """The places in the files; with `db` they are there."""
+        if self._follower is None or self.options.db:
+            return None
+        return self._follower.places()
+
+    def take_over(self, state: dict[Any, int]) -> None:
+        self._places = state
 
     def measure(self) -> None:
         """How far delivery is behind the files."""

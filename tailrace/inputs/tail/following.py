@@ -68,7 +68,7 @@ class Follower:
         self.log = context.log
         self._leaving: dict[File, None] = {}
         self._left_at: dict[Identity, int] = {}
-        """Where files that are too old are read on from once they are written to."""
+        """Where files are read on from that were too old, or that an input before this one has followed."""
         self._unreadable: set[str] = set()
         self._round: list[File] = []
         self._rounds = 0
@@ -85,6 +85,18 @@ class Follower:
         self._rotated = counter(
             "fluentbit_input_files_rotated_total", "Total number of rotated files"
         )
+
+    def places(self) -> dict[Identity, int]:
+        """How far each file was read and given out whole; without compressed ones."""
+        return {
+            file.identity: file.low.mark[0] if file.low is not None else file.spot[0]
+            for file in self.files.values()
+            if not isinstance(file.source, GzipSource)
+        }
+
+    def go_on_at(self, places: dict[Identity, int]) -> None:
+        """Files that have no row in a database are read on from here."""
+        self._left_at.update(places)
 
     # Finding
 
