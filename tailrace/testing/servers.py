@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -183,6 +185,14 @@ class StreamServer(Served):
         raise NotImplementedError
 
 
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Break a connection so that the other side gets a reset, not an orderly end."""
+    fd = os.dup(writer.get_extra_info("socket").fileno())
+    with socket.socket(fileno=fd) as twin:
+        twin.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
 class FakeServer(StreamServer):
     """An HTTP server. `script` holds one step for each request, the last one for all further ones.
 
@@ -238,7 +248,7 @@ class FakeServer(StreamServer):
 
     async def _fail(self, fault: Fault, writer: asyncio.StreamWriter) -> None:
         if fault is RESET:
-            writer.transport.abort()
+            reset(writer)
         elif fault is HANG:
             await asyncio.Event().wait()
         elif fault is PARTIAL:
@@ -300,7 +310,7 @@ class TCPSink(StreamServer):
             self.received[number] += data
             self._tell()
             if self.reset_after and len(self.received[number]) >= self.reset_after:
-                writer.transport.abort()
+                reset(writer)
                 return
             if self.reply is not None:
                 writer.write(self.reply(data))
