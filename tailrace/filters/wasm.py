@@ -19,7 +19,7 @@ from collections.abc import Collection, Sequence
 from itertools import compress
 from pathlib import Path
 from random import randrange
-from typing import Any, TypeGuard
+from typing import Any
 
 from tailrace.config import CommaList, ConfigError, Seconds, Size, option
 from tailrace.config.types import one_of
@@ -118,8 +118,8 @@ class Wasm(Filter[WasmOptions]):
         if outcome.failed:
             self.note_failures(outcome, chunk)
         lengths = outcome.lengths
-        if not outcome.failed and lengths.count(UNCHANGED) == len(lengths):
-            return chunk
+        if not outcome.failed and not outcome.texts and min(lengths) >= UNCHANGED:
+            return chunk.select(lengths) if 0 in lengths else chunk
         return self.take(chunk, outcome, read(outcome))
 
     def records(self, chunk: Chunk) -> list[bytes]:
@@ -130,7 +130,7 @@ class Wasm(Filter[WasmOptions]):
     def take(self, chunk: Chunk, outcome: Outcome, found: Sequence[Body | None]) -> Chunk:
         """Put what the function gave in place of the records; `found` are its results in their order."""
         lengths = outcome.lengths
-        if not outcome.failed and min(lengths) >= 0 and are_bodies(found):
+        if not outcome.failed and min(lengths) >= 0 and None not in found:
             return replace(chunk, found, lengths)
         fresh, old = iter(found), chunk.bodies
         kept: Collection[int] = outcome.failed if self.options.on_error == "keep" else ()
@@ -178,10 +178,6 @@ class Wasm(Filter[WasmOptions]):
             f"function '{self.options.function_name}' returned {' and '.join(reasons)} for {len(wrong)} records, which are dropped"
         )
         self.context.drop(len(wrong), "wasm function returned no record")
-
-
-def are_bodies(found: Sequence[Body | None]) -> TypeGuard[list[Body]]:
-    return set(map(type, found)) == {dict}
 
 
 def replace(chunk: Chunk, bodies: Sequence[Any], mask: Sequence[Any]) -> Chunk:

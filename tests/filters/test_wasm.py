@@ -188,6 +188,11 @@ def test_untouched_lines_are_never_decoded(kit):
     assert chunk.bodies == [{"log": 'say "hé"'}, {"log": ""}]
 
 
+def test_dropping_alone_keeps_the_others_as_they_were(kit):
+    bodies = [{"a": "x", "bytes": b"\xff"}, {"a": "d"}, {"a": "y"}]
+    assert run(kit, "moody", *bodies) == [bodies[0], bodies[2]]
+
+
 def test_state_is_kept_from_chunk_to_chunk(kit):
     plugin = make_plugin("filter", "wasm", {"wasm_path": str(kit), "function_name": "count"})
     found = [plugin.process(chunk_of([{"a": "x"}] * 2)).bodies for _ in range(2)]
