@@ -37,6 +37,7 @@ from tailrace.engine.router import (
     split_by_routes,
 )
 from tailrace.engine.service import ServiceOptions
+from tailrace.engine.ticks import process_age
 from tailrace.engine.tracing import PRE_OUTPUT, Trace, Tracer
 from tailrace.model import LOGS, METRICS, PROFILES, TRACES, Chunk, Receipt, merge
 from tailrace.model.condition import Condition
@@ -296,6 +297,7 @@ class Pipeline:
         self.tracers: dict[str, Tracer] = {}
         """Who traces the chunks of an input, by its name."""
         self._loop = asyncio.get_running_loop()
+        self._first_beat = self._loop.time() - process_age()
         self._pending: deque[tuple[Chunk, Source]] = deque()
         self.backlog = Source(f"storage_backlog.{len(plan.inputs)}")
         self.dead_letters = self._make_dead_letters()
@@ -481,6 +483,7 @@ class Pipeline:
         options = instance.options
         return QueueSettings(
             flush_interval=service.flush,
+            first_beat=self._first_beat,
             retry_base=service.scheduler_base,
             retry_cap=service.scheduler_cap,
             retry_limit=DEFAULT_RETRY_LIMIT if options.retry_limit == -1 else options.retry_limit,

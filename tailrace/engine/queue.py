@@ -24,6 +24,7 @@ from tailrace.engine.busy import BusyClock, Timed
 from tailrace.engine.concurrency import AdaptiveLimit
 from tailrace.engine.lane import Batch, Item, Key, Lane, State
 from tailrace.engine.retry import delay
+from tailrace.engine.ticks import next_beat
 from tailrace.engine.tracing import DELIVERED, REFUSED, RETRYING
 from tailrace.model import LOGS, Chunk, Receipt
 from tailrace.plugin import Output, Partial, Reject, Retry
@@ -48,6 +49,8 @@ class QueueSettings:
     """What rules one output's queue; seconds and bytes."""
 
     flush_interval: float = 1.0
+    first_beat: float = 0.0
+    """A time of the loop from which flush intervals are counted."""
     retry_base: float = 5.0
     retry_cap: float = 2000.0
     retry_limit: int | None = 1
@@ -298,7 +301,8 @@ class OutputQueue:
 
     def _wait_for_flush(self, lane: Lane) -> None:
         lane.state = State.WAITING
-        lane.due = self._loop.time() + self.settings.flush_interval
+        settings = self.settings
+        lane.due = next_beat(self._loop.time(), settings.first_beat, settings.flush_interval)
         self._waiting.append(lane)
         self._wake_at(lane.due)
 
