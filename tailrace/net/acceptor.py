@@ -19,6 +19,10 @@ from tailrace.net.tls import reason
 from tailrace.plugin.log import Log
 
 MOST_LOOK_SECONDS = 1.0
+MOST_ACCEPTED = 64
+"""In one turn of the loop."""
+REST_SECONDS = 1.0
+"""How long nothing is accepted after the system has refused to."""
 
 
 @dataclass(slots=True)
@@ -58,51 +62,33 @@ def accept_settings(
 
 
 class Door(asyncio.Protocol):
-    """A connection before its protocol has it."""
+    """A connection before its protocol has it; with TLS, one whose handshake is done."""
 
-    def __init__(self, acceptor: Acceptor) -> None:
+    def __init__(self, acceptor: Acceptor, handshake: Handshake | None = None) -> None:
         self.acceptor = acceptor
-        self.transport: Any = None
-        self.early = b""
-        """What the client sent right behind its handshake."""
-        self.is_lost = False
+        self.handshake = handshake
 
     def connection_made(self, transport: Any) -> None:
-        self.transport = transport
         acceptor = self.acceptor
+        acceptor.forget(self.handshake)
         if not acceptor.has_room:
-            acceptor.turned_away += 1
-            transport.close()
+            acceptor.turn_away(transport)
             return
         set_keepalive(transport.get_extra_info("socket"), acceptor.settings.keepalive)
-        if acceptor.settings.tls is not None:
-            transport.pause_reading()
-            acceptor.connections.add(self)
-            acceptor.spawn(acceptor.shake_hands(self, acceptor.settings.tls))
-        else:
-            self.hand_over(transport)
-
-    def data_received(self, data: bytes) -> None:
-        self.early += data
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self.is_lost = True
-        self.acceptor.forget(self)
-
-    def hand_over(self, transport: Any) -> None:
-        """The handshake is done: the connection gets its protocol."""
-        acceptor = self.acceptor
         protocol = acceptor.make()
         acceptor.connections.add(protocol)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
-        if self.early:
-            protocol.data_received(self.early)
-        if self.is_lost:
-            protocol.connection_lost(None)
+
+
+class Handshake:
+    """A connection whose TLS handshake goes on; it has a time limit of its own."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.transport = connection
 
     def look(self, now: float) -> None:
-        """The handshake has a time limit of its own."""
+        """Nothing to do: see above."""
 
     def shut(self) -> None:
         self.transport.close()
@@ -127,6 +113,8 @@ class Acceptor:
         self.now = time.monotonic
         self._look_seconds = min(MOST_LOOK_SECONDS, max(look_seconds, 0.02))
         self._servers: list[asyncio.Server] = []
+        self._listening: list[socket.socket] = []
+        """Sockets that are accepted on here."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._look: asyncio.TimerHandle | None = None
 
@@ -140,8 +128,7 @@ class Acceptor:
         """The ports that it listens on."""
         return [
             each.getsockname()[1]
-            for server in self._servers
-            for each in server.sockets
+            for each in (*self._listening, *(s for v in self._servers for s in v.sockets))
             if each.family != socket.AF_UNIX
         ]
 
@@ -149,39 +136,74 @@ class Acceptor:
         """Accept on sockets that listen; they are closed with the acceptor."""
         loop = asyncio.get_running_loop()
         for each in sockets:
-            if each.family == socket.AF_UNIX:
-                server = await loop.create_unix_server(lambda: Door(self), sock=each)
+            if self.settings.tls is not None:
+                self._listening.append(each)
+                loop.add_reader(each.fileno(), self._accept, each, self.settings.tls)
+            elif each.family == socket.AF_UNIX:
+                self._servers.append(await loop.create_unix_server(lambda: Door(self), sock=each))
             else:
-                server = await loop.create_server(lambda: Door(self), sock=each)
-            self._servers.append(server)
+                self._servers.append(await loop.create_server(lambda: Door(self), sock=each))
         self._look = loop.call_later(self._look_seconds, self._look_around)
 
-    async def shake_hands(self, door: Door, tls: ssl.SSLContext) -> None:
-        settings, peer = self.settings, peer_of(door.transport)
+    def _accept(self, listening: socket.socket, tls: ssl.SSLContext) -> None:
+        """Take in clients that speak TLS here, not by the loop's server, which says nothing of handshakes that fail."""
+        for _ in range(MOST_ACCEPTED):
+            try:
+                connection, address = listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:  # as when too many files are open
+                self.log.error(f"a connection can't be taken in: {error.strerror}")
+                self._rest(listening, tls)
+                return
+            if not self.has_room:
+                self.turn_away(connection)
+                continue
+            connection.setblocking(False)
+            peer = address[0] if isinstance(address, tuple) else ""
+            self.spawn(self._shake_hands(connection, tls, str(peer)))
+
+    def _rest(self, listening: socket.socket, tls: ssl.SSLContext) -> None:
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listening.fileno())
+
+        def go_on() -> None:
+            if not self.closing:
+                loop.add_reader(listening.fileno(), self._accept, listening, tls)
+
+        loop.call_later(REST_SECONDS, go_on)
+
+    async def _shake_hands(self, connection: socket.socket, tls: ssl.SSLContext, peer: str) -> None:
+        settings, handshake = self.settings, Handshake(connection)
+        self.connections.add(handshake)
         try:
-            transport = await asyncio.get_running_loop().start_tls(
-                door.transport,
-                door,
-                tls,
-                server_side=True,
+            transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: Door(self, handshake),
+                connection,
+                ssl=tls,
                 ssl_handshake_timeout=settings.handshake_seconds or None,
             )
+        except ConnectionResetError:
+            self.log.debug(f"{peer}: closed before the TLS handshake was done")
+            connection.close()
+            return
         except (ssl.SSLError, OSError, TimeoutError) as error:
             is_late = isinstance(error, (ConnectionAbortedError, TimeoutError))
             text = f"{peer}: the TLS handshake failed: {reason(error)}"
             log = self.log.error if settings.log_handshake_timeouts else self.log.debug
             (log if is_late else self.log.warn)(text)
-            door.transport.abort()
-            self.forget(door)
+            connection.close()
             return
-        self.forget(door)
-        if transport is None or self.closing:
-            door.transport.abort()
-            return
+        finally:
+            self.forget(handshake)
         if settings.log_ciphers:
             cipher = transport.get_extra_info("cipher")
             self.log.info(f"{peer}: {cipher[1]} with {cipher[0]}")
-        door.hand_over(transport)
+
+    def turn_away(self, connection: Any) -> None:
+        """Close one that is over the limit."""
+        self.turned_away += 1
+        connection.close()
 
     def _look_around(self) -> None:
         """One timer for all connections, however many there are."""
@@ -210,6 +232,10 @@ class Acceptor:
         self.closing = True
         for server in self._servers:
             server.close()
+        for listening in self._listening:
+            asyncio.get_running_loop().remove_reader(listening.fileno())
+            listening.close()
+        self._listening.clear()
         if self._look is not None:
             self._look.cancel()
         for connection in list(self.connections):

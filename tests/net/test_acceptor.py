@@ -2,6 +2,11 @@
 
 import asyncio
 import socket
+import ssl
+
+import pytest
+import trustme
+import uvloop
 
 from tailrace.net.acceptor import Acceptor, AcceptSettings, set_keepalive
 from tailrace.net.listener import listening_socket, unix_socket
@@ -82,6 +87,85 @@ def test_each_connection_is_looked_at_again_and_again():
         return text
 
     assert asyncio.run(scenario()) == b"hello!!"
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory):
+    """The contexts of a server and of its clients."""
+    authority = trustme.CA()
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(server)
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    return server, client
+
+
+async def greeting(port, client):
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", port, ssl=client, server_hostname="localhost"
+    )
+    text = await reader.readexactly(5)
+    writer.close()
+    return text
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_no_handshake_is_lost_however_many_come(tls, run):
+    server, client = tls
+
+    async def scenario():
+        acceptor = await opened(listening_socket("127.0.0.1", 0), AcceptSettings(tls=server))
+        try:
+            for _ in range(5):
+                port = acceptor.ports[0]
+                texts = await asyncio.gather(*(greeting(port, client) for _ in range(8)))
+                assert texts == [b"hello"] * 8
+        finally:
+            await acceptor.close()
+        return acceptor.connections
+
+    assert run(asyncio.wait_for(scenario(), 30)) == set()
+
+
+def test_a_handshake_counts_as_the_connection_it_becomes(tls):
+    server, client = tls
+
+    async def scenario():
+        settings = AcceptSettings(tls=server, connections=1)
+        acceptor = await opened(listening_socket("127.0.0.1", 0), settings)
+        port = acceptor.ports[0]
+        assert await greeting(port, client) == b"hello"
+        while acceptor.connections:
+            await asyncio.sleep(0.001)
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        while not acceptor.connections:
+            await asyncio.sleep(0.001)
+        with pytest.raises(OSError):
+            await greeting(port, client)
+        writer.close()
+        await acceptor.close()
+        return acceptor.turned_away
+
+    assert asyncio.run(asyncio.wait_for(scenario(), 30)) == 1
+
+
+@pytest.mark.parametrize(("sent", "level"), [(b"", "debug"), (b"GET / HTTP/1.0\r\n\r\n", "warn")])
+def test_a_client_that_speaks_no_tls_is_told_of(tls, sent, level):
+    async def scenario():
+        context = FakeContext()
+        acceptor = Acceptor(lambda: None, context.log, AcceptSettings(tls=tls[0]), 0.02)
+        await acceptor.open([listening_socket("127.0.0.1", 0)])
+        reader, writer = await asyncio.open_connection("127.0.0.1", acceptor.ports[0])
+        writer.write(sent)
+        writer.write_eof()
+        await reader.read()
+        writer.close()
+        await acceptor.close()
+        return context.sink.messages
+
+    [(found, text)] = asyncio.run(asyncio.wait_for(scenario(), 30))
+    assert found == level
+    assert "127.0.0.1: " in text
 
 
 def test_keepalive_is_set_as_asked():
