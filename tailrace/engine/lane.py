@@ -36,6 +36,8 @@ class Item:
     """When it was queued, by the loop's clock."""
     packed: int = 0
     """Size as MessagePack, for the counts."""
+    is_rest: bool = False
+    """What was to be sent again of a batch: its files, if there are any, hold more than that."""
 
     def rest(self) -> None:
         """While it waits for an output that is away let it take little memory."""

@@ -287,9 +287,6 @@ class Persistence:
         Gives how many events were written; what the disk won't take stays in the queues.
         """
         kept = 0
-        for stored in self._stored:
-            if stored.pending != stored.names:
-                self._restrict(stored)
         homeless: dict[int, list[OutputPort]] = {}
         chunks: dict[int, Chunk] = {}
         for output in outputs:
@@ -308,6 +305,9 @@ class Persistence:
                 continue
             for owner in owners:
                 kept += owner.queue.hand_over(chunk)
+        for stored in self._stored:
+            if stored.pending != stored.names:
+                self._restrict(stored)
         return kept
 
     def _restrict(self, stored: Stored) -> None:

@@ -585,6 +585,7 @@ class OutputQueue:
             first.source,
             first.born,
             packed_again,
+            is_rest=True,
         )
         self.nbytes += rest.nbytes
         batch.items, batch.chunk = [rest], again
@@ -706,8 +707,8 @@ class OutputQueue:
             yield from lane.items
 
     def waiting_in_memory(self) -> list[Chunk]:
-        """The chunks that have no file, once no flush is under way."""
-        return [item.chunk for item in self.items() if not item.disk_bytes]
+        """The chunks that have no file of their own, once no flush is under way."""
+        return [item.chunk for item in self.items() if item.is_rest or not item.disk_bytes]
 
     def hand_over(self, chunk: Chunk) -> int:
         """A chunk that waits here lies in a file now, for a later run: its way ends. Gives its events."""
@@ -727,6 +728,7 @@ class OutputQueue:
                     lane.nbytes -= item.size
                 count += item.count
                 self.nbytes -= item.nbytes
+                self.disk_bytes -= item.disk_bytes
                 self.book.in_flight -= item.count
                 self.book.kept += item.count
                 item.receipt.release()

@@ -22,6 +22,7 @@ from tailrace.plugin import (
     InputOptions,
     Output,
     OutputOptions,
+    Partial,
     Reject,
     Retry,
     filter_plugin,
@@ -99,8 +100,21 @@ class FailingSink(Output[FailingOptions]):
     async def flush(self, chunk):
         await asyncio.sleep(0)
         if self.random.random() < self.options.failing:
-            raise self.random.choice([Retry("busy"), Reject("refused"), ValueError("a bug")])
+            if self.random.random() < 0.3:
+                raise self.take_some(chunk)
+            errors = [Retry("busy"), Reject("refused"), ValueError("a bug"), OSError("network")]
+            raise self.random.choice(errors)
         self.taken += [body["n"] for body in chunk.bodies]
+
+    def take_some(self, chunk):
+        """An answer for each event: taken, to be sent again, or refused."""
+        fates = [self.random.randrange(3) for _ in chunk.bodies]
+        self.taken += [
+            body["n"] for body, fate in zip(chunk.bodies, fates, strict=True) if not fate
+        ]
+        again = chunk.copy().select([fate == 1 for fate in fates])
+        refused = chunk.copy().select([fate == 2 for fate in fates])
+        return Partial("some items", again, [(refused, "item refused")] if refused.count else [])
 
 
 def section(kind, **values):
