@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from itertools import accumulate
+from operator import add
 
 GENERIC = {
     "shiftjis": "cp932",
@@ -67,10 +68,9 @@ class Utf8:
 
     def starts(self, data: bytes, begin: int, end: int, offset: int) -> list[int]:
         """Where each of those lines starts, counted from `offset` for the first."""
-        sizes = map(len, data[begin : end - 1].split(b"\n"))
-        starts = list(accumulate(sizes, lambda at, size: at + size + 1, initial=offset))
-        starts.pop()
-        return starts
+        lines = data[begin : end - 1].split(b"\n")
+        without_ends = accumulate(map(len, lines), initial=offset)
+        return list(map(add, without_ends, range(len(lines))))
 
     def cut(self, data: bytes, begin: int, end: int) -> int:
         """An end at or before `end` that halves no character; `data[end]` is there."""
