@@ -8,7 +8,7 @@ BENCH := $(wildcard ../shared/bench/run)
 K ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint types layers unit conformance bench docs docs-check plugin clean
+.PHONY: help setup run test check lint types layers unit conformance faults bench docs docs-check plugin clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -27,7 +27,7 @@ run: setup ## Run the demo pipeline (Ctrl-C ends it)
 
 test: check conformance ## Everything: lint, types, layers, unit tests, conformance
 
-check: lint types layers docs-check unit ## All but the conformance cases: under a minute
+check: lint types layers docs-check unit ## All but the conformance cases
 
 lint: setup
 	$(BIN)/ruff check tailrace tests examples bench
@@ -49,6 +49,9 @@ ifneq ($(CONFORMANCE),)
 else
 	@echo "no conformance cases beside this checkout: passed over"
 endif
+
+faults: setup ## The long form of the fault tests: kills, resets, full disks; prints the table of docs/guarantees.md
+	$(BIN)/python -m tests.faults
 
 bench: setup ## Measure (K=scenario, OTHER="NAME=COMMAND" to compare)
 ifneq ($(BENCH),)
