@@ -125,6 +125,15 @@ def test_values_are_printed_as_the_encoder_prints_times(name, moments):
     ]
 
 
+@given(st.lists(st.integers(10**15, 2**31 * 10**6 - 1), min_size=1, max_size=4))
+def test_whole_microseconds_are_written_the_same_in_a_batch(micros):
+    moments = [micro * 1_000 for micro in micros]
+    values = date_values("double")(moments)
+    assert [orjson.dumps(value) for value in values] == [
+        date_encoder("double")(moment) for moment in moments
+    ]
+
+
 @pytest.mark.parametrize("time_ns", [0, -1, 10**18 - 1, 2**31 * 10**9])
 def test_doubles_of_few_or_many_digits_have_no_values(time_ns):
     assert date_values("double")([10**18, time_ns]) is None
