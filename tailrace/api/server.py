@@ -83,6 +83,11 @@ class ApiServer:
         self._log.info(
             f"[http_server] listening on {scheme}://{service.http_listen}:{self.ports[0]}/"
         )
+        if is_open_to_others(service):
+            self._log.warn(
+                f"[http_server] whoever reaches {service.http_listen} can {open_doors(service)}: set http_token, "
+                "or http_tls with http_tls.verify_client_cert, or listen on 127.0.0.1"
+            )
 
     async def close(self) -> None:
         if self._watch is not None:
@@ -251,6 +256,22 @@ def refused(request: Request, service: ServiceOptions) -> Answer | None:
         JSON,
         {"WWW-Authenticate": "Bearer"},
     )
+
+
+def is_open_to_others(service: ServiceOptions) -> bool:
+    """Whether other machines may ask without showing who they are."""
+    has_certificates = service.http_tls.tls and service.http_tls.tls_verify_client_cert
+    return not (is_loopback(service.http_listen) or service.http_token or has_certificates)
+
+
+def open_doors(service: ServiceOptions) -> str:
+    """What others can do then, in words."""
+    doors = ["read the metrics"]
+    if service.hot_reload:
+        doors.append("reload the configuration")
+    if service.enable_chunk_trace:
+        doors.append("read records")
+    return " and ".join(doors)
 
 
 def is_loopback(address: str) -> bool:

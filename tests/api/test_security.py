@@ -131,3 +131,19 @@ def test_every_test_that_the_page_on_security_names_is_there():
         assert file.exists(), path
         if name:
             assert f"def {name}(" in file.read_text(), f"{path}::{name}"
+
+
+@pytest.mark.parametrize(
+    ("service", "is_told"),
+    [
+        (" http_listen 0.0.0.0\n", True),
+        (" http_listen 0.0.0.0\n http_token s3cret\n", False),
+        ("", False),
+    ],
+)
+def test_an_api_that_is_open_to_others_is_told(tmp_path, service, is_told):
+    async def scenario(agent):
+        told = [text for level, text in agent.sink.messages if level == "warn"]
+        assert any("http_token" in text for text in told) is is_told
+
+    in_agent(tmp_path, scenario, service)
