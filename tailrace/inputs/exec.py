@@ -89,9 +89,7 @@ class Exec(Input[ExecOptions]):
     async def run_command(self, emit: Emit) -> int:
         """Run it once and emit what it prints; its exit code as a shell tells it."""
         try:
-            process = await asyncio.create_subprocess_shell(
-                self.options.command, stdout=asyncio.subprocess.PIPE, start_new_session=True
-            )
+            process = await self.begin()
         except OSError as error:
             self.context.log.error(f"the command can't be run: {error.strerror}")
             return UNKNOWN_EXIT
@@ -104,6 +102,19 @@ class Exec(Input[ExecOptions]):
                 await self.end(process)
         self.context.log.debug(f"the command ended with {code}")
         return code if code >= 0 else 128 - code
+
+    async def begin(self) -> asyncio.subprocess.Process:
+        """Start the command; when the input is stopped meanwhile, the command is ended too."""
+        beginning = asyncio.ensure_future(
+            asyncio.create_subprocess_shell(
+                self.options.command, stdout=asyncio.subprocess.PIPE, start_new_session=True
+            )
+        )
+        try:
+            return await asyncio.shield(beginning)
+        except asyncio.CancelledError:
+            await self.end(await beginning)
+            raise
 
     async def end(self, process: asyncio.subprocess.Process) -> None:
         """End the command and all that it has started."""

@@ -174,3 +174,20 @@ def test_keepalive_is_set_as_asked():
         assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         assert made.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 7
         assert made.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 3
+
+
+def test_a_handshake_that_takes_too_long_is_given_up_and_logged(tls):
+    async def scenario():
+        context = FakeContext()
+        settings = AcceptSettings(tls=tls[0], handshake_seconds=0.05)
+        acceptor = Acceptor(lambda: None, context.log, settings, 0.02)
+        await acceptor.open([listening_socket("127.0.0.1", 0)])
+        reader, writer = await asyncio.open_connection("127.0.0.1", acceptor.ports[0])
+        assert await reader.read() == b""
+        writer.close()
+        await acceptor.close()
+        return context.sink.messages
+
+    [(level, message)] = asyncio.run(asyncio.wait_for(scenario(), 30))
+    assert level == "error"
+    assert "127.0.0.1: " in message
