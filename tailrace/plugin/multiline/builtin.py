@@ -8,12 +8,14 @@ java, go, python and ruby join the stack traces that those languages print.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 from tailrace.config.errors import Place, Problems
 from tailrace.config.source import Entry, Section
-from tailrace.plugin.base import Parser
+from tailrace.model import Body
+from tailrace.plugin.base import Parsed, Parser, ParserOptions
 from tailrace.plugin.multiline.rules import MultilineParser, RuleText, link
 
 BUILT_IN = ("docker", "cri", "java", "go", "python", "ruby")
@@ -84,12 +86,7 @@ def built_in(name: str) -> MultilineParser | None:
             key_content="log",
             key_pattern="_p",
             key_group="stream",
-            parser=line_parser(
-                "format regex",
-                r"regex ^(?<time>.+?) (?<stream>stderr|stdout) (?<_p>[FP]) (?<log>.*)$",
-                "skip_empty_values off",
-                "time_format %Y-%m-%dT%H:%M:%S.%L%z",
-            ),
+            parser=CRILines(),
         )
     if lower not in STACKS:
         return None
@@ -100,7 +97,42 @@ def built_in(name: str) -> MultilineParser | None:
     return MultilineParser(lower, "regex", link(texts))
 
 
-def line_parser(*lines: str) -> Parser[Any]:
+CRI_STREAMS = frozenset({"stdout", "stderr"})
+CRI_MARKS = frozenset({"F", "P"})
+
+
+class CRILines(Parser[ParserOptions]):
+    """Lines of CRI: `TIME STREAM MARK TEXT`. One split takes most apart, at a third of the expression's cost; the expression the others."""
+
+    def __init__(self) -> None:
+        self.by_regex = line_parser(
+            "format regex",
+            r"regex ^(?<time>.+?) (?<stream>stderr|stdout) (?<_p>[FP]) (?<log>.*)$",
+            "skip_empty_values off",
+            "time_format %Y-%m-%dT%H:%M:%S.%L%z",
+        )
+        super().__init__(self.by_regex.options)
+
+    def parse(self, lines: Sequence[str]) -> Parsed:
+        bodies: list[Body | None] = []
+        others: list[int] = []
+        for at, line in enumerate(lines):
+            parts = line.split(" ", 3)
+            if len(parts) == 4 and parts[1] in CRI_STREAMS and parts[2] in CRI_MARKS and parts[0]:
+                time, stream, mark, text = parts
+                bodies.append({"time": time, "stream": stream, "_p": mark, "log": text})
+            else:
+                bodies.append(None)
+                others.append(at)
+        found: Parsed = self.by_regex.finish(bodies, drop_bad=True)
+        if others:
+            more = self.by_regex.parse([lines[at] for at in others])
+            for at, time_ns, body in zip(others, more.times, more.bodies, strict=True):
+                found.times[at], found.bodies[at] = time_ns, body
+        return found
+
+
+def line_parser(*lines: str) -> Any:
     """The parser of one line of a container's file; it keeps the time's text."""
     from tailrace.plugin.parsing import make_parser
 

@@ -131,17 +131,6 @@ class Unit:
         self._parsed_of: Sequence[str] | None = None
         self._parsed = Parsed([], [])
 
-    def is_whole(self, content: str, pattern: str) -> bool:
-        """Whether a text is a message by itself (not for rules): most lines of containers are, and need no joining."""
-        parser = self.parser
-        if self.kind == "regex" or not content:
-            return False
-        if self.kind == "endswith":
-            done = pattern.endswith(parser.match_string)
-        else:
-            done = pattern == parser.match_string
-        return done is not parser.negate
-
     def parsed(self, lines: Sequence[str]) -> Parsed:
         """What the inner parser makes of a batch of lines, all at once."""
         if self._parsed_of is not lines:
@@ -224,6 +213,7 @@ class Stream:
             len(lines),
             lambda at: self._take_line(lines, at, origins[at], out),
             lambda at: self._lone_line(lines[at], origins[at], out),
+            lambda at: self._pass_whole(lines, at, origins, out),
         )
         for unit in self._units:
             unit.forget_parsed()
@@ -248,13 +238,21 @@ class Stream:
 
         self._run(len(bodies), take, leave)
 
-    def _run(self, count: int, take: Callable[[int], None], leave: Callable[[int], None]) -> None:
-        """Take all; what a rule takes too long for is left alone."""
+    def _run(
+        self,
+        count: int,
+        take: Callable[[int], None],
+        leave: Callable[[int], None],
+        pass_on: Callable[[int], int] = lambda at: at,
+    ) -> None:
+        """Take all; what a rule takes too long for is left alone. `pass_on` takes some at once; where it stopped."""
         self._at = 0
         try:
             with budget(BATCH_SECONDS):
-                for self._at in range(count):
-                    take(self._at)
+                while (at := pass_on(self._at)) < count:
+                    self._at = at
+                    take(at)
+                    self._at = at + 1
             return
         except RegexTimeout:
             self._on_slow(", ".join(unit.parser.name for unit in self._units))
@@ -345,6 +343,34 @@ class Stream:
         text = gone_on("".join(group.pieces), lines)
         group.pieces, group.size = [text] if text else [], size_of(text)
 
+    def _pass_whole(
+        self, lines: Sequence[str], first: int, origins: Sequence[Any], out: Joined
+    ) -> int:
+        """Give out lines that are messages by themselves, as most of containers are; the place of the first that isn't."""
+        unit = self._order[0]
+        parser = unit.parser
+        if parser.parser is None or unit.kind == "regex":
+            return first
+        times, bodies = unit.parsed(lines)
+        key, pattern_key, group_key = unit.key, parser.key_pattern or unit.key, parser.key_group
+        ends, wanted, negate = unit.kind == "endswith", parser.match_string, parser.negate
+        groups, default, now_ns = unit.groups, unit.group, self._now_ns
+        for at in range(first, len(lines)):
+            body = bodies[at]
+            if body is None:
+                return at
+            pattern = body.get(pattern_key)
+            if type(pattern) is not str or type(body.get(key)) is not str or not pattern:
+                return at
+            if (pattern.endswith(wanted) if ends else pattern == wanted) is negate:
+                return at
+            name = body.get(group_key) if group_key else None
+            group = groups.get(name) if type(name) is str else default
+            if group is not None and group.is_open:
+                return at
+            out.add(times[at] or now_ns, body, None, origins[at])
+        return len(lines)
+
     def _take_line(self, lines: Sequence[str], at: int, origin: Any, out: Joined) -> None:
         line = lines[at]
         for unit in self._order:
@@ -359,10 +385,6 @@ class Stream:
                     continue
                 group, content, pattern = fields
                 time = parsed.times[at] or self._now_ns
-                if not group.is_open and unit.is_whole(content, pattern):
-                    out.add(time, body, None, origin)
-                    self._prefer(unit)
-                    return
                 state = self._package(unit, group, body, content, pattern, time, origin, out)
             if state:
                 if state == COMPLETE:

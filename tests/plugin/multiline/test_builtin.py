@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tailrace.plugin.multiline import Joined, Stream, built_in
 
@@ -141,3 +143,14 @@ def test_cri_joins_parts_up_to_the_full_one():
 
 def test_a_line_that_is_of_no_container_runtime_stays_whole():
     assert logs("docker,cri", "neither\n") == ["neither"]
+
+
+CRI = built_in("cri").parser
+PIECES = st.sampled_from(
+    ["2022-03-04T05:06:07.1Z", "soon", "", "stdout", "stderr", "F", "P", "x", "a b", "\r", "é"]
+)
+
+
+@given(lines=st.lists(st.lists(PIECES, max_size=7).map(" ".join), max_size=5))
+def test_lines_of_cri_are_taken_apart_as_the_expression_does(lines):
+    assert CRI.parse(lines) == CRI.by_regex.parse(lines)

@@ -341,6 +341,37 @@ def test_the_fast_way_gives_what_the_plain_one_gives(batches, rules, key):
         ]
 
 
+CONTAINER_LINES = st.lists(
+    st.sampled_from(
+        [
+            '{"log":"a","stream":"x"}',
+            '{"log":"b\\n","stream":"x"}',
+            '{"log":"c\\n","stream":"y"}',
+            '{"log":"d\\n"}',
+            '{"log":""}',
+            '{"log":5}',
+            '{"log":"e\\n","stream":["x"]}',
+            "text",
+            "2022-03-04T05:06:07Z x stdout P a",
+            "2022-03-04T05:06:07Z stdout P b",
+            "2022-03-04T05:06:07Z stdout F c",
+            "2022-03-04T05:06:07Z stderr F ",
+        ]
+    ),
+    max_size=10,
+)
+
+
+@given(lines=CONTAINER_LINES, names=st.sampled_from(["docker", "cri", "docker,cri", "cri,docker"]))
+def test_whole_lines_of_containers_come_as_if_they_were_joined(lines, names):
+    parsers = [built_in(name) for name in names.split(",")]
+    fast, plain = Stream(parsers), Stream(parsers)
+    plain._pass_whole = lambda lines, at, origins, out: at
+    found, expected = feed(fast, lines, flush=True), feed(plain, lines, flush=True)
+    assert found.bodies == expected.bodies
+    assert (found.times, found.origins) == (expected.times, expected.origins)
+
+
 BODIES = st.lists(
     st.dictionaries(
         st.sampled_from(["log", "stream", "_p", "time"]),
