@@ -152,7 +152,7 @@ class Signer:
     async def sign(
         self, method: str, target: str, headers: Sequence[Header], body: bytes, host: str
     ) -> list[Header]:
-        """The headers of a request with its signature. `Unreachable` if there are no credentials now."""
+        """The headers of a request with `Host` and its signature. `Unreachable` if there are no credentials now."""
         now = self.context.clock.time_ns() / 1e9
         credentials = await self.credentials.get(now)
         found = sign(
@@ -165,7 +165,7 @@ class Signer:
             body,
             now,
         )
-        return found[1:]  # the client writes Host itself
+        return found
 
     async def close(self) -> None:
         await self.credentials.close()
@@ -289,7 +289,7 @@ class CredentialChain:
         headers: list[Header] = []
         if base is not None:
             host = [("Host", client.host_header)]
-            headers = sign(base, "sts", self.region, "GET", target, host, b"", now)[1:]
+            headers = sign(base, "sts", self.region, "GET", target, host, b"", now)
         return from_sts(await client.request("GET", target, headers=headers))
 
 

@@ -27,6 +27,7 @@ LEAST_BYTES_PER_SECOND = 8192
 MOST_WAIT_SECONDS = 3600.0
 """The longest `Retry-After` that is believed."""
 
+FRAMING = frozenset({"content-length", "transfer-encoding"})
 Headers = Sequence[tuple[str, str]]
 CONTROLS = {number: " " for number in (*range(32), 127) if number != 9}
 
@@ -102,11 +103,18 @@ class HTTPClient:
             self._tail += f"Proxy-Authorization: {proxy_authorization}\r\n"
 
     def head(self, method: str, target: str, headers: Headers, length: int | None) -> bytes:
-        """The head of a request; what could forge a line of it (control characters) becomes a blank."""
-        lines = [f"{method} {self._base}{clean(target)} HTTP/1.1", f"Host: {self.host_header}"]
+        """The head of a request.
+
+        What could forge a line of it (control characters) becomes a blank. How long the body is, is the client's to say; a `Host` of
+        the caller's stands instead of the client's own.
+        """
+        given = [(name, value) for name, value in headers if name.lower() not in FRAMING]
+        lines = [f"{method} {self._base}{clean(target)} HTTP/1.1"]
+        if not any(name.lower() == "host" for name, _ in given):
+            lines.append(f"Host: {self.host_header}")
         if length is not None:
             lines.append(f"Content-Length: {length}")
-        lines += [f"{clean(name)}: {clean(value)}" for name, value in headers]
+        lines += [f"{clean(name)}: {clean(value)}" for name, value in given]
         return ("\r\n".join(lines) + "\r\n" + self._tail + "\r\n").encode(
             "utf-8", "surrogateescape"
         )

@@ -18,6 +18,7 @@ With `body_key` and `headers_key` each event is a request of its own; those that
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,6 +44,9 @@ CONTENT_TYPES = {
 COMPRESSIONS = ("gzip", "snappy", "zstd")
 DELIVERED = range(200, 206)
 TRY_AGAIN = (408, 429)
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+NOT_OF_RECORDS = frozenset({"host", "connection", "content-length", "transfer-encoding"})
+"""Headers that rule the connection: what an event says of them could split a request in two."""
 Header = tuple[str, str]
 
 
@@ -280,8 +284,11 @@ class HTTP(Output[HTTPOptions]):
         if self.keep_last:
             headers = last_of_each(headers)
         if self.signer is not None:
+            hosts = [value for name, value in headers if name.lower() == "host"]
+            host = hosts[-1] if hosts else self.client.host_header
+            headers = without(headers, {"host"})
             headers = await self.signer.sign(
-                self.options.http_method, self.uri, headers, body, self.client.host_header
+                self.options.http_method, self.uri, headers, body, host
             )
         return await self.client.request(self.options.http_method, self.uri, body, headers)
 
@@ -301,7 +308,11 @@ def request_of(body: Any, headers: Any) -> tuple[bytes, list[Header]] | str:
         return "the body is missing" if body is MISSING else "the body is neither text nor binary"
     if type(headers) is not dict:
         return "the headers are missing" if headers is MISSING else "the headers are no map"
-    return body, [(key, value) for key, value in headers.items() if type(value) is str]
+    return body, [
+        (key, value)
+        for key, value in headers.items()
+        if type(value) is str and TOKEN.fullmatch(key) and key.lower() not in NOT_OF_RECORDS
+    ]
 
 
 def refusal(good: int, refused: list[Refusal]) -> Exception:

@@ -223,6 +223,32 @@ def test_each_event_can_be_a_request_of_its_own():
     assert "x-bad" not in requests[0].headers
 
 
+def test_an_event_can_not_rule_the_connection():
+    headers = {
+        "Host": "evil",
+        "Content-Length": "0",
+        "transfer-encoding": "chunked",
+        "": "x",
+        "A b": "x",
+    }
+    with FakeServer() as server:
+        run_output(
+            "http",
+            f"host 127.0.0.1\nport {server.port}\n{EACH}",
+            {"b": "body", "h": {**headers, "Connection": "close", "X-N": "a\r\nX-Evil: b"}},
+        )
+    (request,) = server.requests
+    names = [name.lower() for name, _ in request.header_lines]
+    assert names == ["host", "content-length", "x-n", "user-agent", "x-fixed", "connection"]
+    assert (request.body, request.headers["connection"]) == (b"body", "keep-alive")
+    assert request.headers["host"] == f"127.0.0.1:{server.port}"
+
+
+def test_a_host_of_the_users_stands_alone():
+    (request,) = post("header Host virtual.example", {"a": 1})
+    assert [value for name, value in request.header_lines if name == "Host"] == ["virtual.example"]
+
+
 def test_only_events_that_failed_are_tried_again():
     error, _ = refusal_of(EACH, *RECORDS, script=[200, 400, 500])
     assert isinstance(error, Partial)
