@@ -204,7 +204,7 @@ def no_dns(world):
 
 
 FAULTS = [
-    Fault("SIGKILL", sigkill, 160),
+    Fault("SIGKILL", sigkill, 200),
     Fault("SIGKILL, again while starting", sigkill_twice, 30),
     Fault("SIGSTOP and SIGCONT", sigstop, 60),
     Fault("SIGTERM and start", orderly_restart, 40),

@@ -81,6 +81,7 @@ class World:
 
     def __enter__(self):
         self.start()
+        self.issue(False)
         self.writer.start()
         self.poster.start()
         return self
