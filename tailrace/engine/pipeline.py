@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from tailrace.plugin.dead_letters import DeadLetters
     from tailrace.wire.chunkfile import ChunkFile
 
+MAX_CHUNKS_UP = 128
+"""What 0 means for `storage.max_chunks_up`."""
 MOST_HOPS = 16
 """How often filters may put an event into the pipeline anew before they are passed over."""
 RECHECK_SECONDS = 0.5
@@ -341,7 +343,7 @@ class Pipeline:
         return Persistence(
             storage,
             self.log,
-            most_in_memory=service.storage_max_chunks_up,
+            most_in_memory=service.storage_max_chunks_up or MAX_CHUNKS_UP,
             backlog_limit=service.storage_backlog_mem_limit,
             on_room=self._on_room,
         )

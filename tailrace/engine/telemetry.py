@@ -120,6 +120,7 @@ def collect(agent: Observed) -> MetricSet:
         _write_filters(write, pipeline)
         _write_outputs(write, pipeline)
         _write_books(write, pipeline)
+        write_keeping(write, pipeline)
     _write_plugins(write, agent.metrics)
     _write_process(write)
     return write.set
@@ -539,6 +540,35 @@ def _write_plugins(write: Writer, registry: MetricRegistry) -> None:
         ]
 
 
+def write_keeping(write: Writer, pipeline: Pipeline) -> None:
+    """The memory budget, the state of the filesystem storage, and dead letters."""
+    write.gauge(
+        "tailrace_memory_limit_bytes", "Memory that events may wait in.", pipeline.budget.limit
+    )
+    if pipeline.storage is not None:
+        write.gauge(
+            "tailrace_storage_full",
+            "Whether the disk takes nothing, so that inputs wait.",
+            int(pipeline.disk_is_full),
+        )
+        write.count(
+            "tailrace_storage_damaged_files_total",
+            "Chunk files of which not all could be read.",
+            pipeline.storage.damaged_files,
+        )
+    if pipeline.dead_letters is not None:
+        write.count(
+            "tailrace_dead_letters_records_total",
+            "Events that were kept as dead letters.",
+            pipeline.dead_letters.kept,
+        )
+        write.count(
+            "tailrace_dead_letters_lost_records_total",
+            "Events given up that could not be kept: the limit or the disk.",
+            pipeline.dead_letters.lost,
+        )
+
+
 def _write_process(write: Writer) -> None:
     usage = resource.getrusage(resource.RUSAGE_SELF)
     write.count(
@@ -571,6 +601,7 @@ HIGHEST = frozenset(
         "fluentbit_input_storage_overlimit",
         "fluentbit_output_chunk_available_capacity_percent",
         "tailrace_build_info",
+        "tailrace_storage_full",
         "tailrace_output_queue_age_seconds",
         "tailrace_output_queue_full",
         "tailrace_output_failing",

@@ -7,6 +7,7 @@ import pytest
 from tailrace.config.errors import InvalidConfiguration
 from tailrace.engine.pipeline import Pipeline
 from tailrace.engine.refused import check_secondaries
+from tailrace.engine.telemetry import Writer, write_keeping
 from tailrace.model import Receipt
 from tailrace.model.metrics import Metric, MetricKind, MetricSet, metrics_chunk
 from tailrace.plugin import Output, OutputOptions, Reject, output_plugin
@@ -113,3 +114,21 @@ def test_metrics_are_kept_packed(tmp_path):
     asyncio.run(scenario())
     [letter] = letters(tmp_path / "rejected")
     assert (letter.kind, letter.tag, letter.packed[:2]) == ("metrics", "m", b"\xc1\x00")
+
+
+def test_metrics_tell_of_dead_letters_and_the_storage(tmp_path):
+    async def scenario():
+        async with Life(tmp_path, [SOURCE], [REFUSES], storage_keep_rejected=True) as life:
+            await until(lambda: len(life.settled) == 3)
+            write = Writer(1)
+            write_keeping(write, life.pipeline)
+        return {metric.full_name: metric.samples[0].value for metric in write.set.metrics}
+
+    found = asyncio.run(scenario())
+    assert found.pop("tailrace_memory_limit_bytes") > 0
+    assert found == {
+        "tailrace_storage_full": 0,
+        "tailrace_storage_damaged_files_total": 0,
+        "tailrace_dead_letters_records_total": 30,
+        "tailrace_dead_letters_lost_records_total": 0,
+    }
