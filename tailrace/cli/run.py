@@ -118,6 +118,7 @@ def start(
             from tailrace.engine.link import EngineLink, engine_of_environment
 
             share, descriptor = engine_of_environment()
+            sink.prefix = f"[engine {share.index}] "
             agent = Agent(loader, sink, share)
             if descriptor is not None:
                 agent.companions.append(EngineLink(agent, descriptor))

@@ -56,6 +56,8 @@ class LogSink:
         self.path = path
         self._file: IO[str] = self._open()
         self.colored = not path and self._file.isatty() and "NO_COLOR" not in os.environ
+        self.prefix = ""
+        """Stands before every message: which of several engines it is."""
         self.counts: dict[str, int] = {}
         """Lines written, by level."""
         self.listeners: list[Listener] = []
@@ -88,6 +90,7 @@ class LogSink:
 
     def write(self, level: str, message: str) -> None:
         now = time.time()
+        message = self.prefix + message
         self.counts[level] = self.counts.get(level, 0) + 1
         stamp = time.strftime("%Y/%m/%d %H:%M:%S", time.localtime(now))
         stamp = f"{stamp}.{int(now * 1000) % 1000:03d}"

@@ -390,3 +390,16 @@ def test_an_output_that_holds_a_port_is_changed_in_place(tmp_path):
             await shows("two")
 
     asyncio.run(scenario())
+
+
+def test_outputs_of_one_name_are_not_mixed_up(tmp_path):
+    async def scenario():
+        twins = keeper(label="a", alias="x") + keeper(label="b", alias="x")
+        async with running(tmp_path, TICKER + twins) as run:
+            await run.until(lambda: {label for label, _ in Keeper.got} == {"a", "b"})
+            later = keeper(label="a", alias="x") + keeper(label="c", alias="x")
+            assert (await run.reload(TICKER + later)).status == 0
+            await run.until(lambda: Keeper.stopped == ["b"])
+            await run.until(lambda: any(label == "c" for label, _ in Keeper.got))
+
+    asyncio.run(scenario())

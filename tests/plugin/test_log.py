@@ -144,3 +144,10 @@ def test_a_terminal_gets_colors_unless_it_refuses_them(monkeypatch, no_color):
     sink = LogSink()
     Log(sink).error("red")
     assert ("\x1b[" in sink._file.getvalue()) is not no_color
+
+
+def test_a_prefix_stands_before_every_message(capsys):
+    sink = LogSink()
+    sink.prefix = "[engine 1] "
+    Log(sink, "input:tail:tail.0").info("x")
+    assert "[ info] [engine 1] [input:tail:tail.0] x" in capsys.readouterr().err
