@@ -34,17 +34,23 @@ class Number:
 class Choice:
     """`match` finds the first rule that a line (without line feeds) matches; `rules[lastindex]` is it."""
 
-    __slots__ = ("match", "rules")
+    __slots__ = ("_tests", "match", "rules")
 
     def __init__(self, rules: Sequence[Any]) -> None:
         self.rules: tuple[Any, ...] = (None, *rules)
+        self._tests = [(guarded(rule.search), rule) for rule in rules]
         self.match: Callable[[str], Found | None] = (
             together(rules) or one_by_one(rules) if rules else lambda line: None
         )
 
-    def of(self, line: str) -> Any:
-        """The rule, or None."""
-        found = self.match(line)
+    def of(self, text: str) -> Any:
+        """The first rule that a text, of one line or several, matches, or None."""
+        if "\n" in text:
+            for test, rule in self._tests:
+                if test(text) is not None:
+                    return rule
+            return None
+        found = self.match(text)
         return None if found is None else self.rules[found.lastindex]
 
 

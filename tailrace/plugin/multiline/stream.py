@@ -112,24 +112,34 @@ class Unit:
         "_parsed_of",
         "group",
         "groups",
+        "is_plain",
         "key",
         "kind",
         "parser",
         "start",
-        "starts",
     )
 
     def __init__(self, parser: MultilineParser, key_content: str) -> None:
         self.parser = parser
         self.kind = parser.kind
         self.key = key_content or parser.key_content
-        self.starts = tuple(rule for rule in parser.rules if rule.is_start)
-        self.start = Choice(self.starts)
+        self.start = Choice([rule for rule in parser.rules if rule.is_start])
+        self.is_plain = parser.kind == "regex" and parser.parser is None and not parser.key_group
+        """Rules that look at texts as they are, in one group."""
         self.group = Group()
         """The only one, unless `key_group` tells more apart."""
         self.groups: dict[str, Group] = {"": self.group}
         self._parsed_of: Sequence[str] | None = None
         self._parsed = Parsed([], [])
+
+    def takes(self, content: Any) -> bool:
+        """Whether a text goes on with a message or begins one."""
+        if type(content) is not str:
+            return False
+        rule = self.group.rule
+        if rule is not None and rule.choice.of(content) is not None:
+            return True
+        return self.start.of(content) is not None
 
     def parsed(self, lines: Sequence[str]) -> Parsed:
         """What the inner parser makes of a batch of lines, all at once."""
@@ -397,6 +407,8 @@ class Stream:
         self, body: Body, time: int, metadata: Metadata | None, origin: Any, out: Joined
     ) -> None:
         for unit in self._order:
+            if unit.is_plain and not unit.takes(body.get(unit.key)):
+                continue  # the usual case, said quickly
             record, found = self._inner(unit, body, time)
             fields = None if record is None else self._fields(unit, record, out)
             if record is None or fields is None:
@@ -497,15 +509,9 @@ class Stream:
         out: Joined,
     ) -> int:
         rule = group.rule
-        found: Rule | None
-        if "\n" in content:
-            found = None if rule is None else first_match(rule.nexts, content)
-            start = found or first_match(unit.starts, content)
-        else:
-            found = None if rule is None else rule.choice.of(content)
-            start = found or unit.start.of(content)
+        found: Rule | None = None if rule is None else rule.choice.of(content)
         if found is None:
-            found = start
+            found = unit.start.of(content)
             if found is None:
                 return NOT_TAKEN
             unit.give_out(group, out)
@@ -585,13 +591,6 @@ def gone_on(text: str, lines: Sequence[str]) -> str:
     if not lines[-1]:
         more += "\n"
     return f"{text}\n{more}" if text and text[-1] != "\n" else text + more
-
-
-def first_match(rules: Sequence[Rule], text: str) -> Rule | None:
-    for rule in rules:
-        if rule.search(text) is not None:
-            return rule
-    return None
 
 
 def size_of(text: str) -> int:

@@ -35,9 +35,11 @@ def chosen(rules, line):
 )
 def test_the_first_rule_that_matches_is_chosen(patterns):
     rules = rules_of(*patterns)
-    for line in ("a", "ab", "b", "xab", "", "an Error", "A", "c"):
+    for line in ("a", "ab", "b", "xab", "", "an Error", "A", "c", "c\na", "b\n", "x\nError"):
         expected = next((rule for rule in rules if rule.search(line)), None)
-        assert chosen(rules, line) is expected
+        assert Choice(rules).of(line) is expected
+        if "\n" not in line:
+            assert chosen(rules, line) is expected
 
 
 @pytest.mark.parametrize(
