@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MOST_PIPELINED = 16
 LINGER_SECONDS = 2.0
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+UPGRADE = ("connection", "upgrade", "http2-settings")
 
 
 class Http1(asyncio.Protocol):
@@ -41,6 +42,8 @@ class Http1(asyncio.Protocol):
         """When the request that is coming in began; 0: none is."""
         self.reading_paused = False
         self.drained: asyncio.Future[None] | None = None
+        self.postponed = b""
+        """The head of a request that is to be read again; see `postpone`."""
         self.reset()
 
     def reset(self) -> None:
@@ -93,7 +96,8 @@ class Http1(asyncio.Protocol):
                 return
             except httptools.HttpParserUpgrade as upgrade:
                 self.parser = httptools.HttpRequestParser(self)
-                data = data[upgrade.args[0] :]
+                data = self.postponed + data[upgrade.args[0] :]
+                self.postponed = b""
             except httptools.HttpParserError:
                 self.fail(plain(400))
 
@@ -151,6 +155,9 @@ class Http1(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self.discarding:
             return
+        if self.parser.should_upgrade() and has_body(self.headers):
+            self.postpone()
+            return
         keep_alive = self.parser.should_keep_alive() and self.limits.keep_alive
         request = Request(
             self.parser.get_method().decode("latin-1"),
@@ -168,6 +175,15 @@ class Http1(asyncio.Protocol):
         if not self.answering:
             self.answering = True
             self.server.spawn(self.answer_all())
+
+    def postpone(self) -> None:
+        """The parser passes over the body of a request that asks for an upgrade: it is to be read again without that."""
+        lines = [
+            f"{self.parser.get_method().decode('latin-1')} {self.target.decode('latin-1')} HTTP/1.1"
+        ]
+        lines += [f"{key}: {text}" for key, text in self.headers.items() if key not in UPGRADE]
+        self.postponed = "\r\n".join(lines).encode("utf-8", "surrogateescape") + b"\r\n\r\n"
+        self.reset()
 
     # Answers
 
@@ -252,3 +268,7 @@ class Http1(asyncio.Protocol):
         """The server closes: now, or after the answers under way."""
         if not self.answering and not self.waiting:
             self.transport.close()
+
+
+def has_body(headers: dict[str, str]) -> bool:
+    return "transfer-encoding" in headers or headers.get("content-length", "0").strip("0") != ""

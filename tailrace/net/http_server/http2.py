@@ -59,13 +59,16 @@ class Http2(asyncio.Protocol):
         self.finished = 0
         config = h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
         self.http = h2.connection.H2Connection(config)
-        self.http.local_settings.update(
-            {
+        # What the connection begins with: settings that are changed later count only once the client has taken them.
+        self.http.local_settings = h2.settings.Settings(
+            client=False,
+            initial_values={
                 h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: self.limits.streams,
                 h2.settings.SettingCodes.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
                 h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: self.limits.head_bytes,
-            }
+            },
         )
+        self.http.decoder.max_header_list_size = self.limits.head_bytes
 
     # The transport's calls
 

@@ -61,6 +61,16 @@ def test_an_upgrade_that_is_not_wanted_is_passed_over():
     assert [status for status, _ in exchange(upgrade + LAST)] == [200, 200]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [b"Content-Length: 3\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"],
+)
+def test_the_body_of_a_request_that_asks_for_an_upgrade_is_taken(body):
+    head = b"POST /u HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+    expected = [(200, b"POST /u 1.1 3|abc"), (200, b"GET /last 1.1 0|")]
+    assert exchange(head + body + LAST) == expected
+
+
 def test_what_is_no_http_is_answered_with_400():
     assert [status for status, _ in exchange(b"\x16\x03\x01 hello\r\n\r\n")] == [400]
 

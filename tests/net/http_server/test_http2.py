@@ -35,6 +35,28 @@ class Client:
         self.send()
         return number
 
+    async def upload(self, path, body):
+        """A request whose body is sent as the server gives room for it."""
+        number = self.http.get_next_available_stream_id()
+        fields = [(":method", "POST"), (":scheme", "http"), (":authority", "x"), (":path", path)]
+        self.http.send_headers(number, fields)
+        rest = memoryview(body)
+        while rest:
+            room = min(
+                self.http.local_flow_control_window(number), self.http.max_outbound_frame_size
+            )
+            if room:
+                part, rest = rest[:room], rest[room:]
+                self.http.send_data(number, bytes(part), end_stream=not rest)
+                continue
+            self.send()
+            async with asyncio.timeout(10):
+                data = await self.reader.read(65536)
+            for event in self.http.receive_data(data):
+                self.note(event)
+        self.send()
+        return number
+
     def send(self):
         self.writer.write(self.http.data_to_send())
 
@@ -113,6 +135,27 @@ def test_the_request_is_told_as_in_the_first_version():
     [request] = seen
     assert (request.method, request.target, request.version) == ("GET", "/a?b=c", "2")
     assert request.headers == {"host": "x", "x-one": "1"}
+
+
+def test_a_body_larger_than_the_window_comes_whole():
+    async def handler(request):
+        return Response(200, b"%d" % len(request.body))
+
+    async def scenario():
+        async with serving(handler) as server, client(server) as http:
+            return await http.hear(await http.upload("/", b"a" * 3_500_000))
+
+    assert asyncio.run(scenario()) == [(200, b"3500000")]
+
+
+def test_headers_over_the_limit_end_the_connection():
+    async def scenario():
+        limits = HttpLimits(head_bytes=1000)
+        async with serving(limits=limits) as server, client(server) as http:
+            await http.hear(http.request("GET", "/", x="a" * 2000))
+            return http.terminated
+
+    assert asyncio.run(scenario()) is not None
 
 
 def test_an_answer_larger_than_the_window_comes_whole():
