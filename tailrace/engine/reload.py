@@ -16,7 +16,7 @@ from tailrace.config.fingerprint import outline
 from tailrace.config.options import option_table
 from tailrace.config.source import Configuration
 from tailrace.engine.build import Instance, Plan
-from tailrace.engine.pipeline import Pipeline, Tables
+from tailrace.engine.pipeline import OutputPort, Pipeline, Tables
 from tailrace.engine.service import ServiceOptions
 
 TAKEN_UP_LIVE = frozenset(
@@ -73,12 +73,21 @@ def merged(old: Plan, new: Plan) -> Plan:
 
 
 def keep_same(old: Iterable[Instance], new: Iterable[Instance]) -> list[Instance]:
-    known = {instance.name: instance for instance in old}
+    """Each new instance, or the old one of the same name and section in its place."""
+    free = list(old)
     kept = []
     for instance in new:
-        before = known.get(instance.name)
-        is_same = before is not None and before.fingerprint == instance.fingerprint
-        kept.append(before if is_same and before is not None else instance)
+        before = next(
+            (
+                each
+                for each in free
+                if each.name == instance.name and each.fingerprint == instance.fingerprint
+            ),
+            None,
+        )
+        if before is not None:
+            free.remove(before)
+        kept.append(before or instance)
     return kept
 
 
@@ -197,7 +206,7 @@ class Renewal:
         )
         tables = pipeline.make_tables(plan)
         before = {id(port) for port in (*pipeline.inputs, *pipeline.outputs)}
-        old_outputs = {port.name: port for port in pipeline.outputs}
+        old_outputs = pipeline.outputs
         pipeline.use(tables)
         for made in again.values():
             if made is not None:
@@ -211,12 +220,12 @@ class Renewal:
         for output in tables.outputs:
             if id(output) not in before:
                 pipeline.run_queue(output)
-                pipeline.retire(old_outputs[output.name], output, self._grace)
+        self._retire_old(old_outputs, tables.outputs)
 
     def _commit(self, tables: Tables) -> None:
         """The routes change: from here on chunks go by the new plan. One turn of the loop."""
         pipeline = self._pipeline
-        old_outputs = {port.name: port for port in pipeline.outputs}
+        old_outputs = pipeline.outputs
         kept_steps = {id(each) for each in self._new.filters}
         kept_steps |= {id(each) for owner in self._new.inputs for each in owner.processors}
         old_steps = [
@@ -229,17 +238,25 @@ class Renewal:
         for instance in self._fresh:
             instance.context.begin()
         fresh = {id(each) for each in self._fresh}
-        kept = {port.name: port for port in tables.outputs}
         for output in tables.outputs:
             if id(output.instance) in fresh:
                 pipeline.run_queue(output)
-        for name, old in old_outputs.items():
-            successor = kept.get(name)
-            if successor is not old:
-                pipeline.retire(old, successor, self._grace)
+        self._retire_old(old_outputs, tables.outputs)
         for port in tables.inputs:
             if id(port.instance) in fresh:
                 pipeline.begin_input(port)
+
+    def _retire_old(self, old: list[OutputPort], new: list[OutputPort]) -> None:
+        """Outputs that are not there any more end; a new one of the same name gets what waits."""
+        kept = {id(port) for port in new} & {id(port) for port in old}
+        fresh = [port for port in new if id(port) not in kept]
+        for port in old:
+            if id(port) in kept:
+                continue
+            successor = next((each for each in fresh if each.name == port.name), None)
+            if successor is not None:
+                fresh.remove(successor)
+            self._pipeline.retire(port, successor, self._grace)
 
     async def _end_old(self) -> None:
         """Filters and the like that are gone; outputs end on their own, when they have delivered what they hold."""

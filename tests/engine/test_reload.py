@@ -397,8 +397,10 @@ def test_outputs_of_one_name_are_not_mixed_up(tmp_path):
         twins = keeper(label="a", alias="x") + keeper(label="b", alias="x")
         async with running(tmp_path, TICKER + twins) as run:
             await run.until(lambda: {label for label, _ in Keeper.got} == {"a", "b"})
+            first = run.plugin("outputs")
             later = keeper(label="a", alias="x") + keeper(label="c", alias="x")
             assert (await run.reload(TICKER + later)).status == 0
+            assert run.plugin("outputs") is first
             await run.until(lambda: Keeper.stopped == ["b"])
             await run.until(lambda: any(label == "c" for label, _ in Keeper.got))
 
