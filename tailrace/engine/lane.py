@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
@@ -45,7 +46,8 @@ class Item:
         if chunk.decoded and chunk.kind is LOGS and chunk.count and holds_times(chunk.times):
             from tailrace.wire.msgpack import encode_events
 
-            chunk.seal(encode_events, decode_packed)
+            with suppress(ValueError):  # values that are too deep stay as they are
+                chunk.seal(encode_events, decode_packed)
 
 
 def holds_times(times: Sequence[int]) -> bool:

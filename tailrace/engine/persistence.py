@@ -18,7 +18,7 @@ from tailrace.engine.payloads import STORABLE
 from tailrace.engine.storage import Storage, StoredChunk
 from tailrace.model import LOGS, Chunk, Receipt
 from tailrace.plugin.log import Log
-from tailrace.wire.chunkfile import ChunkFile, ChunkFileError
+from tailrace.wire.chunkfile import ChunkFile
 
 if TYPE_CHECKING:
     from tailrace.engine.pipeline import OutputPort, Source
@@ -108,7 +108,7 @@ class Persistence:
         except OSError as error:
             self._note_failure(error)
             return False
-        except ChunkFileError as error:  # a tag that is too long
+        except ValueError as error:  # a tag that is too long, values too deep
             self._log.warn(f"[storage] {chunk.count} events stay in memory: {error}")
             return False
         if self.failing:
@@ -157,6 +157,9 @@ class Persistence:
             file = self.storage.write(f"overflow_of_{output}", chunk, (output,))
         except OSError as error:
             self._note_failure(error)
+            return None
+        except ValueError as error:
+            self._log.warn(f"[storage] {chunk.count} events stay in memory: {error}")
             return None
         stored = Stored(file, [output], lambda stored: self._end(stored, source))
         self._hold(stored, source)
@@ -264,7 +267,7 @@ class Persistence:
     def _chunks(self, file: StoredChunk, tag: str) -> list[Chunk]:
         try:
             return file.chunks(tag)
-        except (OSError, ChunkFileError) as error:
+        except (OSError, ValueError) as error:
             self._log.error(f"[storage] {file.path} can't be read any more: {error}")
             return []
 
@@ -300,7 +303,7 @@ class Persistence:
             names = tuple(owner.name for owner in owners)
             try:
                 self.storage.write("kept_at_the_end", chunk, names)
-            except (OSError, ChunkFileError) as error:
+            except (OSError, ValueError) as error:
                 self._log.error(f"[storage] {chunk.count} events can't be kept: {error}")
                 continue
             for owner in owners:
@@ -313,7 +316,7 @@ class Persistence:
     def _restrict(self, stored: Stored) -> None:
         try:
             stored.file.restrict(tuple(sorted(stored.pending)))
-        except (OSError, ChunkFileError) as error:
+        except (OSError, ValueError) as error:
             self._log.warn(
                 f"[storage] {stored.file.path}: outputs that had it may get it again: {error}"
             )

@@ -43,6 +43,15 @@ def test_times_that_messagepack_can_not_hold_stay_as_they_are():
     assert chunk.decoded
 
 
+def test_values_that_are_too_deep_stay_as_they_are():
+    deep = value = {}
+    for _ in range(3000):
+        value["a"] = value = {}
+    chunk = Chunk("t", [1], [deep])
+    item(chunk).rest()
+    assert chunk.decoded
+
+
 def test_the_oldest_is_what_waits_for_its_retry_but_not_what_is_being_sent():
     first, second = item(chunk_of([{}], "t"), 1), item(chunk_of([{}], "t"), 2)
     lane = Lane(("t", None, "s"), State.RETRYING, batch=Batch([first]))

@@ -23,6 +23,7 @@ from tailrace.plugin import (
     output_plugin,
 )
 from tailrace.plugin.log import Log
+from tailrace.wire import chunkfile
 from tailrace.wire.dead_letter import DeadLetter
 from tests.engine.test_pipeline import CountingSource, build, configuration
 
@@ -352,5 +353,19 @@ def test_the_end_waits_for_the_backlog_if_told_to(tmp_path, flush):
             if not flush:
                 second.grace = 0.001
         assert (files(tmp_path) == []) is flush
+
+    asyncio.run(scenario())
+
+
+def test_what_no_file_can_hold_stays_in_memory(tmp_path, monkeypatch):
+    def refuse(file, checksum):
+        raise chunkfile.ChunkFileError("a tag of 70000 bytes does not fit")
+
+    monkeypatch.setattr(chunkfile, "encode", refuse)
+
+    async def scenario():
+        async with Life(tmp_path, [STORED], [TAKES]) as life:
+            await until(lambda: len(life.taken()) == 30)
+            assert any("stay in memory" in text for _, text in life.sink.messages)
 
     asyncio.run(scenario())
