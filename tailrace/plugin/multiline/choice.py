@@ -7,10 +7,15 @@ lines that hold it (bench: multiline_file).
 from __future__ import annotations
 
 import re
-import re._constants as sre  # type: ignore[import-not-found]
-import re._parser as parser  # type: ignore[import-not-found]
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from importlib import import_module
 from typing import Any, Protocol
+
+sre: Any = None
+parser: Any = None
+with suppress(ImportError):  # without them no text is known to be required, and every line is tried
+    sre, parser = import_module("re._constants"), import_module("re._parser")
 
 LEAST_TEXT = 3
 """A required text shorter than this is not worth looking for."""
@@ -115,7 +120,7 @@ def guarded(search: Callable[[str], Any]) -> Callable[[str], Any]:
 
 def required_texts(pattern: re.Pattern[str]) -> tuple[str, ...] | None:
     """Texts one of which is in every match; None if there are no good ones."""
-    if pattern.flags & (re.IGNORECASE | re.VERBOSE):
+    if parser is None or pattern.flags & (re.IGNORECASE | re.VERBOSE):
         return None
     try:
         tree = parser.parse(pattern.pattern, pattern.flags)

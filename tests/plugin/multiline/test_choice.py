@@ -72,3 +72,10 @@ def test_a_line_without_the_texts_never_matches(pieces, line):
     texts = required_texts(pattern)
     if texts is not None and not any(text in line for text in texts):
         assert pattern.search(line) is None
+
+
+def test_without_a_view_into_re_every_line_is_tried(monkeypatch):
+    monkeypatch.setattr("tailrace.plugin.multiline.choice.parser", None)
+    assert required_texts(re.compile("Error")) is None
+    [rule] = rules_of("Error")
+    assert chosen([rule], "an Error") is rule
