@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tailrace.engine.payloads import STORABLE
-from tailrace.engine.storage import Storage, StoredChunk
+from tailrace.engine.storage import Storage, StoredChunk, sync_files
 from tailrace.model import LOGS, Chunk, Receipt
 from tailrace.plugin.log import Log
 from tailrace.wire.chunkfile import ChunkFile
@@ -149,7 +149,9 @@ class Persistence:
             return False
         return not source.can_wait or queue.is_behind
 
-    def spill(self, chunk: Chunk, output: str, source: Source) -> tuple[Chunk, Receipt, int] | None:
+    def spill(
+        self, chunk: Chunk, receipt: Receipt, output: str, source: Source
+    ) -> tuple[Chunk, Receipt, int] | None:
         """Write a chunk for one output that holds too much: its stub, the receipt of that, its bytes; None if the disk won't take it."""
         if chunk.kind is not LOGS:  # others have no stubs
             return None
@@ -161,7 +163,13 @@ class Persistence:
         except ValueError as error:
             self._log.warn(f"[storage] {chunk.count} events stay in memory: {error}")
             return None
-        stored = Stored(file, [output], lambda stored: self._end(stored, source))
+        durable = self._durable(file, receipt)
+
+        def end(stored: Stored) -> None:
+            self._end(stored, source)
+            durable()
+
+        stored = Stored(file, [output], end)
         self._hold(stored, source)
         return file.stub(chunk.tag), stored.receipt(output), file.size
 
@@ -302,7 +310,9 @@ class Persistence:
             chunk = chunks[key]
             names = tuple(owner.name for owner in owners)
             try:
-                self.storage.write("kept_at_the_end", chunk, names)
+                file = self.storage.write("kept_at_the_end", chunk, names)
+                if self.storage.syncs is not None and (error := sync_files([file.path])):
+                    raise error
             except (OSError, ValueError) as error:
                 self._log.error(f"[storage] {chunk.count} events can't be kept: {error}")
                 continue

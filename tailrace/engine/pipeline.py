@@ -477,9 +477,9 @@ class Pipeline:
         )
         return OutputPort(instance, queue)
 
-    def _secondary(self, instance: Instance) -> Callable[[], OutputQueue] | None:
+    def _secondary(self, instance: Instance) -> Callable[[], OutputPort] | None:
         name = instance.options.secondary
-        return (lambda: self._outputs_by_name[name].queue) if name else None
+        return (lambda: self._outputs_by_name[name]) if name else None
 
     def _queue_settings(self, instance: Instance, service: ServiceOptions) -> QueueSettings:
         options = instance.options
@@ -499,7 +499,7 @@ class Pipeline:
     def _spill_for(self, instance: Instance, problems: Problems) -> Spill | None:
         disk, overflow = self._persistence, Source(f"overflow_of_{instance.name}")
         if disk is not None:
-            return lambda chunk: disk.spill(chunk, instance.name, overflow)
+            return lambda chunk, receipt: disk.spill(chunk, receipt, instance.name, overflow)
         entry = instance.section.last("queue_full")
         problems.add(
             "queue_full is overflow, but the service has no storage.path.",

@@ -40,8 +40,8 @@ SHUTDOWN_RETRY_SECONDS = 0.5
 
 Refused = Callable[[Chunk, str, int, int, list[Receipt]], None]
 """Takes events that were given up, the reason, the status, the number of tries, and the receipts they belong to."""
-Spill = Callable[[Chunk], tuple[Chunk, Receipt, int] | None]
-"""Writes a chunk to the disk: what stands for it in memory, the receipt of that, and bytes on disk; None if it can't be."""
+Spill = Callable[[Chunk, Receipt], tuple[Chunk, Receipt, int] | None]
+"""Writes a chunk to the disk, and holds its receipt until it is durable there: what stands for it in memory, the receipt of that, and bytes on disk; None if it can't be."""
 
 
 @dataclass(slots=True)
@@ -257,7 +257,7 @@ class OutputQueue:
         """Let an item wait on the disk; its receipt is settled then. If the disk won't take it, it stays in memory."""
         if item.disk_bytes or self._spill is None:
             return
-        spilled = self._spill(item.chunk)
+        spilled = self._spill(item.chunk, item.receipt)
         if spilled is None:
             return
         durable = item.receipt

@@ -7,18 +7,19 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tailrace.engine.build import Instance
-from tailrace.engine.queue import OutputQueue, Refused
+from tailrace.engine.queue import Refused
 from tailrace.model import LOGS, Chunk, Receipt
 from tailrace.plugin.context import joined
 
 if TYPE_CHECKING:
+    from tailrace.engine.pipeline import OutputPort
     from tailrace.plugin.dead_letters import DeadLetters
 
 
 def refusal_handler(
     instance: Instance,
     dead_letters: DeadLetters | None,
-    secondary: Callable[[], OutputQueue] | None,
+    secondary: Callable[[], OutputPort] | None,
 ) -> Refused | None:
     """What an output's queue calls; None if there is nothing to do."""
     if dead_letters is None and secondary is None:
@@ -27,8 +28,9 @@ def refusal_handler(
     def handle(chunk: Chunk, why: str, status: int, attempts: int, receipts: list[Receipt]) -> None:
         if dead_letters is not None:
             write(dead_letters, instance, chunk, why, status, attempts)
-        if secondary is not None:
-            secondary().put(chunk, joined(receipts) or Receipt(), f"refused_by_{instance.name}")
+        if secondary is not None and chunk.kind in (port := secondary()).handles:
+            source = f"refused_by_{instance.name}"
+            port.queue.put(chunk, joined(receipts) or Receipt(), source)
 
     return handle
 

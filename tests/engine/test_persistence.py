@@ -369,3 +369,16 @@ def test_what_no_file_can_hold_stays_in_memory(tmp_path, monkeypatch):
             assert any("stay in memory" in text for _, text in life.sink.messages)
 
     asyncio.run(scenario())
+
+
+def test_with_full_sync_what_overflows_is_settled_once_it_is_on_the_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr("tailrace.engine.storage.sync_files", lambda paths: OSError(5, "I/O error"))
+    away = {**DEAD, "queue_full": "overflow", "queue_limit": 1500}
+
+    async def scenario():
+        async with Life(tmp_path, [{**SOURCE, "chunks": 5}], [away], sync="full") as life:
+            await until(lambda: len(files(tmp_path)) == 3)
+            await asyncio.sleep(0.02)
+            return list(life.settled)
+
+    assert asyncio.run(scenario()) == []

@@ -132,3 +132,17 @@ def test_metrics_tell_of_dead_letters_and_the_storage(tmp_path):
         "tailrace_dead_letters_records_total": 30,
         "tailrace_dead_letters_lost_records_total": 0,
     }
+
+
+def test_a_secondary_is_never_handed_what_it_does_not_take(tmp_path):
+    async def scenario():
+        outputs = [{**REFUSES, "match": "m", "secondary": "takes"}, {**TAKES, "match": "nothing"}]
+        async with Life(tmp_path, [{"name": "test_silent"}], outputs) as life:
+            queue = life.pipeline.outputs[0].queue
+            queue.put(
+                metrics_chunk("m", MetricSet([Metric(MetricKind.GAUGE, "g")])), Receipt(), "s"
+            )
+            await until(lambda: queue.is_empty)
+            assert life.pipeline.books.outputs["takes"].routed == 0
+
+    asyncio.run(scenario())
