@@ -222,8 +222,9 @@ def test_what_was_read_is_emitted_when_the_input_stops(port):
         writer.write(b'{"n":1}\n')
         await first.wait()
         writer.write(b'{"n":2}\n')
-        await writer.drain()
-        await asyncio.sleep(0.05)
+        async with asyncio.timeout(10):
+            while not plugin.gatherer._nbytes:
+                await asyncio.sleep(0.001)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await plugin.stop()

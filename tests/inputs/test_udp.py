@@ -84,7 +84,7 @@ def test_what_the_socket_holds_is_taken_when_the_input_stops(port):
         running = asyncio.ensure_future(plugin.run(None))
         await asyncio.sleep(0)
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-            sender.sendto(b'{"n":1}', ("127.0.0.1", port))
+            sender.sendto(b'{"n":1}', ("127.0.0.1", port))  # it is there when this returns
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
         await plugin.stop()
