@@ -15,7 +15,7 @@ from tailrace.config import ConfigError, Options, option
 from tailrace.config.types import Reader, one_of, text
 from tailrace.model import Body, Chunk
 from tailrace.plugin import Context
-from tailrace.wire.json import decode_stream
+from tailrace.wire.json import decode_lines, decode_stream
 
 KIBI = 1024
 DEFAULT_RECORD_BYTES = 32 * KIBI
@@ -94,6 +94,10 @@ class Payload:
     def take_all(self, data: bytes) -> Taken:
         """The records of data behind which nothing comes, as a datagram; leaves no rest."""
 
+    def take_each(self, datagrams: Sequence[bytes]) -> list[Taken]:
+        """As `take_all`, for many datagrams."""
+        return [self.take_all(data) for data in datagrams]
+
     @abstractmethod
     def chunk(self, tag: str, pieces: Sequence[Piece]) -> Chunk | None:
         """One chunk of the pieces' records."""
@@ -154,6 +158,13 @@ class JsonValues(Payload):
         if not taken.rest.strip():
             return taken._replace(rest=b"")
         return taken._replace(rest=b"", refused=taken.refused + 1, why="JSON that is cut off")
+
+    def take_each(self, datagrams: Sequence[bytes]) -> list[Taken]:
+        """Most datagrams hold one object: all are read in one call."""
+        return [
+            self.take_all(data) if body is None else Taken([body], b"")
+            for data, body in zip(datagrams, decode_lines(datagrams), strict=True)
+        ]
 
     def collect(self, values: list[Any], bodies: list[Body]) -> int:
         """Add the values as bodies; how many are none."""

@@ -88,3 +88,19 @@ def test_escapes_of_a_separator_stand_for_characters():
 def test_addresses_are_written_as_in_fluent_bit():
     assert address_of("tcp", ("::1", 5, 0, 0)) == "tcp://::1:5"
     assert address_of("tcp", "") == ""
+
+
+DATAGRAMS = st.lists(
+    st.sampled_from(
+        [b'{"a":1}', b'{"b":2}\n', b'{"a":', b"1}", b'{"c":3}{"d":4}', b"[5]", b"x", b"", b"7"]
+    )
+    | st.binary(max_size=5),
+    max_size=6,
+)
+
+
+@pytest.mark.parametrize("section", ["", "format none"])
+@given(datagrams=DATAGRAMS)
+def test_datagrams_read_together_give_what_each_gives(section, datagrams):
+    reader = payload(section)
+    assert reader.take_each(datagrams) == [reader.take_all(data) for data in datagrams]
