@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from tailrace.net.http_server import HttpServer
 
 MOST_PIPELINED = 16
+MOST_FRAMING = 16
+"""How many bytes a byte of a chunked body may cost on the line."""
 LINGER_SECONDS = 2.0
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 UPGRADE = ("connection", "upgrade", "http2-settings")
@@ -53,6 +55,8 @@ class Http1(asyncio.Protocol):
         self.parts: list[bytes] = []
         self.head_bytes = 0
         self.body_bytes = 0
+        self.rest_bytes = 0
+        """What came behind the head: the body with its framing, and trailers."""
         self.in_head = True
         self.begun_at = 0.0
 
@@ -85,8 +89,12 @@ class Http1(asyncio.Protocol):
             self.head_bytes += len(data)
             if not self.begun_at:
                 self.begun_at = self.heard_at
+        else:
+            self.rest_bytes += len(data)
         self.feed(data)
-        if self.in_head and self.head_bytes > self.limits.head_bytes:
+        if (
+            self.in_head and self.head_bytes > self.limits.head_bytes
+        ) or self.rest_bytes > self.limits.head_bytes + MOST_FRAMING * self.body_bytes:
             self.fail(plain(431))
 
     def feed(self, data: bytes) -> None:
@@ -124,6 +132,8 @@ class Http1(asyncio.Protocol):
             self.fail(plain(431))
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if not self.in_head:
+            return  # a trailer: nobody asks for them
         key, text = name.decode("latin-1").lower(), value.decode("utf-8", "surrogateescape").strip()
         self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
 

@@ -97,6 +97,25 @@ def test_a_head_over_the_limit_is_answered_with_431_before_it_ends(line):
     assert [status for status, _ in exchange(line, HttpLimits(head_bytes=500))] == [431]
 
 
+@pytest.mark.parametrize("trailers", [b"X: a\r\n" * 2000, b"X: " + b"a" * 9000])
+def test_trailers_are_passed_over_but_not_without_end(trailers):
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert exchange(head + b"1\r\na\r\n0\r\nHost: y\r\n\r\n") == [(200, b"POST / 1.1 1|a")]
+
+    async def scenario():
+        async with serving(limits=HttpLimits(head_bytes=500)) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.ports[0])
+            writer.write(head + b"1\r\na\r\n0\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.01)
+            writer.write(trailers)
+            reply = await reader.read()
+            writer.close()
+            return bodies_of(reply)
+
+    assert [status for status, _ in asyncio.run(scenario())] == [431]
+
+
 def test_too_much_at_once_over_all_connections_is_answered_with_503():
     head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 60\r\n\r\n"
     assert [status for status, _ in exchange(head + b"a" * 60, HttpLimits(held_bytes=50))] == [503]
