@@ -557,6 +557,8 @@ class OutputQueue:
             lane.batch = None
             self._end(batch.items, refused=refused, rejected=why)
             return
+        if again.count < batch.count:
+            self._note_answer()
         share = joined_receipt(batch.items)
         disk_bytes = sum(item.disk_bytes for item in batch.items)
         first = batch.items[0]

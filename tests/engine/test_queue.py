@@ -373,3 +373,22 @@ async def until(claim):
     async with asyncio.timeout(5):
         while not claim():
             await asyncio.sleep(0.001)
+
+
+def test_a_destination_that_takes_some_items_is_not_away():
+    async def scenario():
+        def partly(part):
+            if part.count < 2:
+                return None
+            taken, again = part.bodies[0]["n"], part.copy()
+            bench.output.flushed.append([taken])
+            return Partial("busy", again.select([body["n"] != taken for body in part.bodies]))
+
+        bench = Bench(Recorder(partly), retry_limit=None)
+        bench.put(chunk(*range(6)))
+        await bench.until_empty()
+        assert bench.queue.breaker.is_closed
+        assert bench.book.retries == 5
+        assert not any("one try at a time" in text for _, text in bench.sink.messages)
+
+    asyncio.run(scenario())

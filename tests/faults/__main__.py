@@ -21,17 +21,21 @@ def main():
     arguments = parser.parse_args()
     plan = [each for each in long_plan(arguments.faults) if arguments.only in each[0].name]
     began = time.monotonic()
-    with (
-        tempfile.TemporaryDirectory(prefix="faults-") as folder,
-        World(Path(folder), arguments.seed) as world,
-    ):
-        rows = run_course(world, plan, lambda row: print(line_of(row), flush=True))
-        code = world.stop()
-        if code or any(row.lost or row.wrong for row in rows):
-            print(world.last_words(60))
+    rows, starts, code = [], 0, 0
+    for bulk in (False, True):
+        with (
+            tempfile.TemporaryDirectory(prefix="faults-") as folder,
+            World(Path(folder), arguments.seed, bulk) as world,
+        ):
+            some = run_course(world, plan, lambda row: print(line_of(row), flush=True))
+            code = code or world.stop()
+            if code or any(row.lost or row.wrong for row in some):
+                print(world.last_words(60))
+        rows += some
+        starts += world.starts
     print()
     print(table(rows))
-    print(f"\n{time.monotonic() - began:.0f} s, the agent was started {world.starts} times")
+    print(f"\n{time.monotonic() - began:.0f} s, the agent was started {starts} times")
     if arguments.write:
         write_table(arguments.write, table(rows))
     return 1 if code or any(row.lost or row.wrong for row in rows) else 0

@@ -12,12 +12,16 @@ from tests.faults.world import World
 
 
 class Fault(NamedTuple):
-    """`share`: how often it is injected in a long run, of 1,000 faults. `needs_mount`: a file system of its own."""
+    """`share`: how often it is injected in a long run, of 1,000 faults. `needs_mount`: a file system of its own.
+
+    `bulk`: it is for a destination that answers for each event.
+    """
 
     name: str
     inject: Callable[[World], None]
     share: int
     needs_mount: bool = False
+    bulk: bool = False
 
 
 def sigkill(world):
@@ -229,4 +233,6 @@ FAULTS = [
     Fault("TLS certificate expired", expired_certificate, 40),
     Fault("TLS authority replaced", new_authority, 40),
     Fault("name resolution fails", no_dns, 40),
+    Fault("some items of a bulk not taken", sink_mode("partial", 0.3, 0.7), 40, bulk=True),
+    Fault("the same, SIGKILL meanwhile", killed_while("partial"), 30, bulk=True),
 ]

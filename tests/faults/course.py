@@ -42,7 +42,7 @@ def run_course(world: World, plan: list[tuple[Fault, int]], tell=lambda row: Non
     """All series of a plan, in one life of the world; at the end fresh records must flow."""
     rows = []
     for fault, times in plan:
-        if fault.needs_mount and not world.is_mounted:
+        if (fault.needs_mount and not world.is_mounted) or fault.bulk != world.is_bulk:
             continue
         rows.append(run_series(world, fault, times))
         tell(rows[-1])

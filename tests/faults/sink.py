@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import random
 import socket
 import ssl
 import struct
@@ -13,7 +14,8 @@ RESET = struct.pack("ii", 1, 0)
 
 
 class Sink:
-    """`mode` says how it answers: ok, 429, 500, lies (takes it and says 500), reset, silent, slow."""
+    """`mode` says how it answers: ok, 429, 500, lies (takes it and says 500), reset, silent, slow,
+    partial (takes some of the records, and says which)."""
 
     def __init__(self, ledger, certificates):
         self.ledger, self.certificates = ledger, certificates
@@ -22,6 +24,7 @@ class Sink:
         self.port = 0
         self.server = None
         self.connections = set()
+        self.pick = random.Random(5)
         self.open()
 
     def open(self):
@@ -90,18 +93,24 @@ class Sink:
                 time.sleep(0.02)
             handler.close_connection = True
             return
-        if mode in ("ok", "lies", "slow"):
+        answers = []
+        if mode in ("ok", "lies", "slow", "partial"):
             for line in body.splitlines():
-                self.ledger.arrive(json.loads(line))
+                taken = mode != "partial" or self.pick.random() < 0.5
+                answers.append(200 if taken else 503)
+                if taken:
+                    self.ledger.arrive(json.loads(line))
         if mode == "slow":
             time.sleep(0.3)
         status = {"429": 429, "500": 500, "lies": 500}.get(mode, 200)
         with contextlib.suppress(OSError):
             handler.send_response(status)
-            handler.send_header("content-length", "0")
+            text = json.dumps(answers).encode() if handler.headers.get("x-bulk") else b""
+            handler.send_header("content-length", str(len(text)))
             if status == 429:
                 handler.send_header("retry-after", "1")
             handler.end_headers()
+            handler.wfile.write(text)
 
 
 def listening(make, seconds=10.0):

@@ -40,6 +40,8 @@ CONFIG = """
     port   {port}
     tag    http
     storage.type filesystem
+"""
+OUTPUT = """
 [OUTPUT]
     name   http
     match  *
@@ -53,13 +55,26 @@ CONFIG = """
     http.response_timeout 1
     retry_limit no_limits
 """
+BULK = """
+[OUTPUT]
+    name    bulk
+    match   *
+    url     https://sink.test:{sink}/
+    ca_file {folder}/ca.pem
+    retry_limit no_limits
+[PLUGINS]
+    path {inside}/bulk.py
+"""
 PARSERS = "[PARSER]\n    name json\n    format json\n"
 
 
 class World:
-    """`with World(folder, seed) as world:` runs the agent; `disk` is a small file system of its own where root may mount one."""
+    """`with World(folder, seed) as world:` runs the agent; `disk` is a small file system of its own where root may mount one.
 
-    def __init__(self, folder, seed):
+    `bulk`: the destination answers for each event.
+    """
+
+    def __init__(self, folder, seed, bulk=False):
         self.folder, self.pick = folder, random.Random(seed)
         self.disk = folder / "disk"
         self.disk.mkdir()
@@ -71,8 +86,12 @@ class World:
         self.config = folder / "agent.conf"
         self.log = folder / "agent.log"
         (folder / "parsers.conf").write_text(PARSERS)
+        self.is_bulk = bulk
+        text = CONFIG + (BULK if bulk else OUTPUT)
         self.config.write_text(
-            CONFIG.format(folder=folder, disk=self.disk, port=self.port, sink=self.sink.port)
+            text.format(
+                folder=folder, disk=self.disk, port=self.port, sink=self.sink.port, inside=INSIDE
+            )
         )
         self.writer = FileWriter(self.ledger, folder / "app.log", seed)
         self.poster = Poster(self.ledger, f"http://127.0.0.1:{self.port}/http", seed)
