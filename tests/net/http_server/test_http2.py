@@ -10,9 +10,12 @@ import h2.errors
 import h2.events
 import pytest
 import trustme
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from tailrace.net.http_server import ALPN, AcceptSettings, HttpLimits, Response
-from tests.net.http_server.serving import serving
+from tailrace.net.http_server import ALPN, PREFACE, AcceptSettings, HttpLimits, Response
+from tailrace.testing import FakeContext
+from tests.net.http_server.serving import serving, talk
 
 
 class Client:
@@ -252,3 +255,29 @@ def test_without_http2_the_preface_is_a_bad_request():
             return reply
 
     assert asyncio.run(scenario()).startswith(b"HTTP/1.1 400 ")
+
+
+def frame(kind, flags, stream, payload):
+    return len(payload).to_bytes(3) + bytes([kind, flags]) + stream.to_bytes(4) + payload
+
+
+FRAMES = st.builds(
+    frame, st.integers(0, 10), st.integers(0, 255), st.integers(0, 5), st.binary(max_size=40)
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(parts=st.lists(FRAMES | st.binary(max_size=60), max_size=5))
+def test_no_bytes_hang_or_break_the_server(parts):
+    """Frames of every kind, and what is none, behind a proper beginning."""
+    context = FakeContext()
+
+    async def scenario():
+        limits = HttpLimits(idle_seconds=2.0)
+        async with serving(limits=limits, context=context) as server:
+            data = PREFACE + frame(4, 0, 0, b"") + b"".join(parts)
+            await talk(server, data, end=True)
+            return server.held.count
+
+    assert asyncio.run(scenario()) == 0
+    assert not [message for level, message in context.sink.messages if level == "error"]
