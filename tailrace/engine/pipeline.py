@@ -56,6 +56,7 @@ MAX_CHUNKS_UP = 128
 MOST_HOPS = 16
 """How often filters may put an event into the pipeline anew before they are passed over."""
 RECHECK_SECONDS = 0.5
+QUEUE_RESTART_SECONDS = 1.0
 RETIRE_SECONDS = 0.05
 DEFAULT_RETRY_LIMIT = 1
 LINE_PADDING = 8
@@ -758,7 +759,7 @@ class Pipeline:
             self.begin_input(input_port)
 
     def run_queue(self, port: OutputPort) -> None:
-        port.task = self._loop.create_task(port.queue.run(), name=port.name)
+        port.task = self._loop.create_task(self._run_queue(port), name=port.name)
         self._queue_tasks.append(port.task)
 
     def begin_input(self, port: InputPort) -> None:
@@ -782,6 +783,17 @@ class Pipeline:
                 exit_code=255,
             )
             raise InvalidConfiguration(problems) from error
+
+    async def _run_queue(self, port: OutputPort) -> None:
+        """Run one output's queue; a mistake of ours in it must not end the output for good."""
+        while True:
+            try:
+                await port.queue.run()
+                return
+            except Exception as error:
+                trace = "".join(traceback.format_exception(error))
+                port.instance.context.log.error(f"its queue failed, it starts again:\n{trace}")
+                await asyncio.sleep(QUEUE_RESTART_SECONDS)
 
     async def _run_input(self, port: InputPort) -> None:
         """Run one input; when it fails, say so and start it anew after a while."""

@@ -104,6 +104,7 @@ class OutputQueue:
         self._wakeup = asyncio.Event()
         self._draining = False
         self._timer: asyncio.TimerHandle | None = None
+        self._timer_due = 0.0
         self._less: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
 
@@ -323,11 +324,12 @@ class OutputQueue:
         self._wakeup.set()
 
     def _wake_at(self, when: float) -> None:
-        if self._timer is not None and not self._timer.cancelled() and self._timer.when() <= when:
-            return
         if self._timer is not None:
+            if self._timer_due <= when:
+                return
             self._timer.cancel()
-        self._timer = self._loop.call_at(when, self._on_timer)
+        # Its own note of the time: a handle of uvloop for a time that has passed knows none.
+        self._timer, self._timer_due = self._loop.call_at(when, self._on_timer), when
 
     def _on_timer(self) -> None:
         self._timer = None

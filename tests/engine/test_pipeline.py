@@ -255,6 +255,33 @@ def test_a_dead_output_never_holds_up_a_healthy_one():
     asyncio.run(scenario())
 
 
+def test_a_mistake_in_a_queue_does_not_end_its_output(monkeypatch):
+    monkeypatch.setattr("tailrace.engine.pipeline.QUEUE_RESTART_SECONDS", 0.01)
+
+    async def scenario():
+        made = configuration(
+            [{"name": "test_source", "tag": "t"}],
+            [],
+            [{"name": "test_sink", "match": "*", "failing": 0.0}],
+        )
+        plan, _, sink = build(made)
+        pipeline = Pipeline(plan, Log(sink))
+        queue = pipeline.outputs[0].queue
+        collect, mistakes = queue._collect_due, iter([ValueError("ours")])
+
+        def collect_due(now):
+            for mistake in mistakes:
+                raise mistake
+            collect(now)
+
+        monkeypatch.setattr(queue, "_collect_due", collect_due)
+        await run_until_done(pipeline, expected_chunks=5)
+        assert len(pipeline.outputs[0].instance.plugin.taken) == 50
+        assert any("its queue failed" in text for _, text in sink.messages)
+
+    asyncio.run(scenario())
+
+
 @output_plugin("test_dead")
 class DeadSink(Output[OutputOptions]):
     async def flush(self, chunk):

@@ -392,3 +392,18 @@ def test_a_destination_that_takes_some_items_is_not_away():
         assert not any("one try at a time" in text for _, text in bench.sink.messages)
 
     asyncio.run(scenario())
+
+
+def test_a_time_that_has_passed_is_no_problem_under_uvloop():
+    uvloop = pytest.importorskip("uvloop")
+
+    async def scenario():
+        bench = Bench(Recorder(), flush_interval=1e-6)
+        for number in range(50):
+            bench.put(chunk(number))
+            await bench.until_empty()
+            bench.queue._wake_at(0.0)
+            bench.queue._wake_at(-1.0)
+        return bench.output.flushed
+
+    assert uvloop.run(scenario()) == [[number] for number in range(50)]
