@@ -26,7 +26,6 @@ from tailrace.outputs.file.formats import FORMATS, make_format
 from tailrace.outputs.file.names import Destinations
 from tailrace.outputs.file.rotation import Rotation
 from tailrace.plugin import Output, OutputOptions, Partial, Reject, Retry, output_plugin
-from tailrace.wire import metrics_text
 
 
 class FileOptions(OutputOptions):
@@ -102,6 +101,8 @@ class File(Output[FileOptions]):
 
     async def flush(self, chunk: Chunk) -> None:
         if chunk.kind is METRICS:
+            from tailrace.wire import metrics_text
+
             text = metrics_text.encode(chunk.payload).encode("utf-8", "surrogateescape")
             self.write(self.cwd / self.destinations.path_of_metrics(chunk.tag), lambda is_new: text)
             return
