@@ -6,7 +6,7 @@ key, is a chunk that stays undecoded.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from itertools import compress
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from tailrace.plugin import Parser
 
 Shape = Callable[[File, Piece, int], Chunk | None]
 """A chunk of a piece's whole lines at a time (nanoseconds since the epoch), or None if it gives no event."""
+MOST_FROM_END = 64
 TRUNCATED = "line_truncated"
 """The key in the metadata of a line that was cut."""
 
@@ -45,6 +46,46 @@ def read_lines(file: File, piece: Piece, with_starts: bool, skip_empty: bool) ->
         raw, starts = list(compress(raw, filled)), list(compress(starts, filled))
     texts = without_cr(raw) if data.find(b"\r", begin, end) >= 0 else raw
     return Lines(raw, texts, starts)
+
+
+class Starts(Sequence[int]):
+    """The offsets of a piece's lines, found when they are asked for: the last few, from the end, for next to nothing."""
+
+    def __init__(self, file: File, piece: Piece, raw: list[str]) -> None:
+        self._file = file
+        self._piece = piece
+        self._raw = raw
+        self._made: list[int] | None = None
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._all())
+
+    def __getitem__(self, at: Any) -> Any:
+        if self._made is None and isinstance(at, int) and -MOST_FROM_END <= at < 0:
+            piece, lines = self._piece, self._raw[at:]
+            size = sum([len(line.encode("utf-8", "surrogateescape")) + 1 for line in lines])
+            return piece.offset + piece.end - piece.begin - size
+        return self._all()[at]
+
+    def _all(self) -> list[int]:
+        if self._made is None:
+            piece = self._piece
+            self._made = self._file.encoding.starts(
+                piece.data, piece.begin, piece.end, piece.offset
+            )
+        return self._made
+
+
+def lines_to_join(file: File, piece: Piece, skip_empty: bool) -> tuple[list[str], Sequence[int]]:
+    """The lines of a piece without a CR at their end, and where they start."""
+    if skip_empty or not file.encoding.is_plain:
+        lines = read_lines(file, piece, True, skip_empty)
+        return lines.texts, lines.starts
+    lines = read_lines(file, piece, False, False)
+    return lines.texts, Starts(file, piece, lines.raw)
 
 
 def plain_block(file: File, piece: Piece) -> bytes | None:
@@ -153,8 +194,8 @@ def joined_lines(skip_empty: bool) -> Shape:
 
     def shape(file: File, piece: Piece, now_ns: int) -> Chunk | None:
         assert file.joiner is not None
-        lines = read_lines(file, piece, True, skip_empty)
-        events = file.joiner.feed(lines.texts, lines.starts, now_ns)
+        lines, starts = lines_to_join(file, piece, skip_empty)
+        events = file.joiner.feed(lines, starts, now_ns)
         return chunk_of_events(file, events, piece.end - piece.begin)
 
     return shape

@@ -39,7 +39,14 @@ class StreamJoiner:
 
     def feed(self, lines: Sequence[str], starts: Sequence[int], now_ns: int) -> Events:
         joined = Joined()
-        self._stream.feed_lines(lines, starts, now_ns, joined)
+        if self._rules.keys.offset_key:
+            self._stream.feed_lines(lines, starts, now_ns, joined)
+            return self._events(joined)
+        # Only where what is held begins has to be known: lines are counted from the end, below 0.
+        self._stream.feed_lines(lines, range(-len(lines), 0), now_ns, joined)
+        for group in self._stream.held():
+            if group.origin < 0:
+                group.origin = starts[group.origin]
         return self._events(joined)
 
     def flush_due(self, now_ns: int) -> Events:
