@@ -25,7 +25,9 @@ STACKS: dict[str, tuple[tuple[str, str, str], ...]] = {
     "java": (
         (
             "start_state, nested",
-            r".(?:Error|Exception|Throwable|V8 errors stack trace)[:\n\r]",
+            # With something before it; said behind it, since then only words' first letters are looked at.
+            r"(?:Error(?<=.Error)|Exception(?<=.Exception)|Throwable(?<=.Throwable)"
+            r"|V8 errors stack trace(?<=.V8 errors stack trace))[:\n\r]",
             "thrown",
         ),
         ("thrown", r"^[ \t]*nested exception is:[ \t]*", "nested"),

@@ -39,10 +39,12 @@ class Number:
 class Choice:
     """`match` finds the first rule that a line (without line feeds) matches; `rules[lastindex]` is it."""
 
-    __slots__ = ("_tests", "match", "rules")
+    __slots__ = ("_tests", "match", "rules", "stays")
 
     def __init__(self, rules: Sequence[Any]) -> None:
         self.rules: tuple[Any, ...] = (None, *rules)
+        self.stays: tuple[bool, ...] = (False,) * len(self.rules)
+        """After which rules, by number, this same choice is to be made, with nothing complete."""
         self._tests = [(guarded(rule.search), rule) for rule in rules]
         self.match: Callable[[str], Found | None] = (
             together(rules) or one_by_one(rules) if rules else lambda line: None

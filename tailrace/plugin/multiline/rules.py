@@ -187,6 +187,7 @@ def link(rules: Iterable[RuleText]) -> tuple[Rule, ...]:
         raise ConfigError("rule is missing.", f'Add: rule "{START}" "/REGEX/" "NEXT_STATE".')
     if not made[0].is_start:
         raise ConfigError(f"the first rule is not one of {START}.", f"Begin it with: {START}.")
+    choices: dict[tuple[Rule, ...], Choice] = {}
     for rule in made:
         if not rule.next_state:
             continue
@@ -197,8 +198,14 @@ def link(rules: Iterable[RuleText]) -> tuple[Rule, ...]:
                 "Add one, or mend its name.",
             )
         rule.nexts = tuple(each for each in following if not each.is_start)
-        rule.choice = Choice(rule.nexts)
+        rule.choice = choices.setdefault(rule.nexts, NO_CHOICE)
+        if rule.choice is NO_CHOICE and rule.nexts:
+            rule.choice = choices[rule.nexts] = Choice(rule.nexts)
         rule.may_end = any(each.is_start for each in following)
+    for choice in choices.values():
+        if choice is not NO_CHOICE:
+            stays = (each.choice is choice and not each.may_end for each in choice.rules[1:])
+            choice.stays = (False, *stays)
     return tuple(made)
 
 

@@ -293,11 +293,13 @@ class Stream:
         end, now_ns = "" if unit.key else "\n", self._now_ns
         rule: Any = group.rule
         choice = NO_CHOICE if rule is None else rule.choice
-        go_on = choice.match
+        go_on, stays = choice.match, choice.stays
         is_open, first, begun = group.is_open, 0, -1
         for at, line in enumerate(lines):
             found = go_on(line)
             if found is not None:
+                if is_open and stays[found.lastindex]:
+                    continue
                 rule = choice.rules[found.lastindex]
                 has_text = True
                 if not is_open:
@@ -316,7 +318,7 @@ class Stream:
                 is_open, first, begun = True, at + (not line), at
             if rule.choice is not choice:
                 choice = rule.choice
-                go_on = choice.match
+                go_on, stays = choice.match, choice.stays
             if rule.may_end and has_text:
                 self._join(unit, lines[first : at + 1], begun, origins, out)
                 is_open = False
