@@ -15,7 +15,7 @@ from tailrace.config.load import load
 from tailrace.engine.agent import Checked, check, standard_service
 from tailrace.engine.build import Instance, Plan
 from tailrace.engine.metrics import MetricRegistry
-from tailrace.engine.pipeline import storage_type
+from tailrace.engine.ports import storage_type
 from tailrace.engine.router import match_rule
 from tailrace.engine.service import ServiceOptions
 from tailrace.plugin.log import Level, Log, LogSink

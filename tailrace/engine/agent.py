@@ -16,7 +16,8 @@ from tailrace.config.source import Configuration
 from tailrace.engine.build import Builder, Instance, Plan, read_service
 from tailrace.engine.ending import last_line, left_of
 from tailrace.engine.metrics import MetricRegistry
-from tailrace.engine.pipeline import Pipeline, storage_type
+from tailrace.engine.pipeline import Pipeline
+from tailrace.engine.ports import storage_type
 from tailrace.engine.service import ServiceOptions
 from tailrace.plugin.log import Log, LogSink
 from tailrace.plugin.share import WHOLE, Share

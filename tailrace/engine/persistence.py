@@ -21,7 +21,7 @@ from tailrace.plugin.log import Log
 from tailrace.wire.chunkfile import ChunkFile
 
 if TYPE_CHECKING:
-    from tailrace.engine.pipeline import OutputPort, Source
+    from tailrace.engine.ports import OutputPort, Source
 
 MEMORY_BYTES = 3 << 19
 """Where a queue holds more than this, stored chunks wait on disk alone."""

@@ -6,12 +6,9 @@ input ──emit──▶ processors ▶ filters ▶ router ──▶ queue of e
 from __future__ import annotations
 
 import asyncio
-import time
 import traceback
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from tailrace.config.errors import FAILED_START, ConfigError, InvalidConfiguration, Problems
@@ -20,6 +17,7 @@ from tailrace.engine.build import Instance, Plan
 from tailrace.engine.busy import BusyClock, Timed
 from tailrace.engine.lane import Item
 from tailrace.engine.memory import MemoryBudget
+from tailrace.engine.ports import InputPort, OutputPort, Source, Tables, Tap
 from tailrace.engine.queue import (
     HARD_LIMIT_BYTES,
     SOFT_LIMIT_BYTES,
@@ -27,21 +25,18 @@ from tailrace.engine.queue import (
     QueueSettings,
     Spill,
 )
-from tailrace.engine.rate import RateGate, RateLimits, RateMeter
 from tailrace.engine.refused import check_secondaries, refusal_handler
 from tailrace.engine.router import (
-    ConditionalRoute,
     TagTable,
     match_rule,
     read_routes,
     split_by_routes,
 )
 from tailrace.engine.service import ServiceOptions
+from tailrace.engine.steps import FilterStep, add_to, apply_step, apply_steps, traced_step
 from tailrace.engine.ticks import process_age
 from tailrace.engine.tracing import PRE_OUTPUT, Trace, Tracer
-from tailrace.model import LOGS, METRICS, PROFILES, TRACES, Chunk, Receipt, merge
-from tailrace.model.condition import Condition
-from tailrace.plugin import InputOptions
+from tailrace.model import LOGS, METRICS, PROFILES, TRACES, Chunk, Receipt
 from tailrace.plugin.log import Log
 from tailrace.wire.size import packed_size
 
@@ -61,226 +56,6 @@ RETIRE_SECONDS = 0.05
 DEFAULT_RETRY_LIMIT = 1
 LINE_PADDING = 8
 """Bytes by which Fluent Bit writes an event of a raw line longer than need be."""
-
-
-@dataclass(slots=True)
-class Source:
-    """Where a chunk comes from: an input, or a filter that emits anew; `routes` are its conditional ones."""
-
-    name: str
-    routable: bool = True
-    routes: list[ConditionalRoute] = field(default_factory=list)
-    is_stored: bool = False
-    """Its chunks are written to the filesystem."""
-    stored_chunks: int = 0
-    stored_bytes: int = 0
-    can_wait: bool = False
-    """It reads again what it has not emitted yet, as files are: nothing is lost while it waits."""
-    loaded_bytes: int = 0
-    """Of chunks on disk that are in memory as well, as MessagePack."""
-
-
-Tap = Callable[[Chunk, Source], None]
-
-
-class InputPort:
-    """The pipeline's side of one input: `emit`, its book, and when it must wait."""
-
-    def __init__(self, instance: Instance, pipeline: Pipeline, book: InputBook) -> None:
-        self.instance = instance
-        self.name = instance.name
-        self.book = book
-        self.limit = instance.options.mem_buf_limit
-        self.storage_type = storage_type(instance.options, pipeline.plan.services.options)
-        self.padding: int = instance.plugin.padding
-        self.source = Source(
-            instance.name,
-            instance.options.routable,
-            is_stored=self.storage_type == "filesystem",
-            can_wait=instance.plugin.can_wait,
-        )
-        self.most_chunks = (
-            pipeline.plan.services.options.storage_max_chunks_up
-            if instance.options.storage_pause_on_chunks_overlimit and self.source.is_stored
-            else 0
-        )
-        self.paused = False
-        self.ring_drops = 0
-        """Chunks given up under `storage.type memrb`."""
-        self._pipeline = pipeline
-        self._now = asyncio.get_running_loop().time
-        self.rate = RateMeter(instance.options.rate_window, self._now())
-        self.gate = self._make_gate()
-
-    def _make_gate(self) -> RateGate | None:
-        options = self.instance.options
-        if not options.rate_gate:
-            return None
-        limits = RateLimits(
-            options.rate_gate_max_records,
-            options.rate_gate_max_bytes,
-            options.rate_gate_backpressure,
-            options.rate_gate_resume_ratio,
-        )
-        return RateGate(self.rate, limits, lambda: self._pipeline.pressure_of(self.name))
-
-    async def emit(self, chunk: Chunk) -> None:
-        """Take a chunk, then wait while the pipeline is full."""
-        self.rate.add(self._now(), chunk.count, chunk.nbytes)
-        self._pipeline.ingest(chunk, self)
-        if self.gate is not None and (wait := self.gate.seconds_to_wait(self._now())):
-            await self._wait_for_rate(self.gate, wait)
-        if self.storage_type == "memrb" and self.over_limit:
-            self._pipeline.make_room_for(self)
-        if self.is_full:
-            await self._wait_for_room()
-        else:
-            await asyncio.sleep(0)
-
-    def rate_per_second(self) -> tuple[float, float]:
-        """Events and raw bytes that come in per second."""
-        return self.rate.per_second(self._now())
-
-    @property
-    def over_limit(self) -> bool:
-        if self.most_chunks and self.source.stored_chunks >= self.most_chunks:
-            return True
-        return bool(self.limit) and self.book.held_bytes >= self.limit
-
-    @property
-    def is_full(self) -> bool:
-        return self.over_limit or self._pipeline.is_full or self._waits_for_disk
-
-    @property
-    def _waits_for_disk(self) -> bool:
-        return (
-            self.source.is_stored
-            and self.book.in_flight_bytes >= SOFT_LIMIT_BYTES
-            and self._pipeline.disk_is_full
-        )
-
-    async def _wait_for_room(self) -> None:
-        if self.over_limit and not self.paused:
-            self.instance.context.log.warn("paused (mem buf overlimit)")
-        self._pause()
-        while self.is_full:
-            await self._pipeline.wait_for_room()
-        self._resume()
-
-    async def _wait_for_rate(self, gate: RateGate, wait: float) -> None:
-        self.instance.context.log.warn("paused (rate_gate: faster than its limit)")
-        self._pause()
-        while wait:
-            await asyncio.sleep(wait)
-            wait = gate.seconds_to_wait(self._now())
-        self._resume()
-
-    def _pause(self) -> None:
-        if not self.paused:
-            self.paused = True
-            self.instance.plugin.pause()
-
-    def _resume(self) -> None:
-        if self.paused:
-            self.paused = False
-            self.instance.plugin.resume()
-            self.instance.context.log.debug("resumed")
-
-
-class FilterStep:
-    """One filter in the way of a chunk, with its book. A failing filter leaves the chunk as it is."""
-
-    def __init__(self, instance: Instance, book: FilterBook, busy: BusyClock) -> None:
-        self._busy = busy
-        self._key = (instance.kind, instance.name)
-        self.instance = instance
-        self.book = book
-        self.handles = instance.plugin.handles
-        self.padding: int | None = getattr(instance.plugin, "padding", 0)
-        self._process = instance.plugin.process
-        if instance.condition is not None:
-            self._process = conditional(instance.plugin.process, instance.condition)
-        self._failed = False
-
-    def apply(self, chunk: Chunk) -> Chunk:
-        before, before_bytes, padding = chunk.count, chunk.measured, chunk.padding
-        self.book.records += before
-        self._busy.enter(self._key)
-        try:
-            result: Chunk = self._process(chunk)
-        except Exception as error:
-            self._note_failure(error)
-            return chunk
-        finally:
-            self._busy.leave()
-        change = result.count - before
-        result.padding, result.measured = padding, before_bytes
-        if change or self.padding is not None:
-            self._measure(result, change)
-        if change < 0:
-            self.book.removed -= change
-            self.book.removed_bytes += max(0, before_bytes - result.measured)
-        elif change > 0:
-            self.book.added += change
-        return result
-
-    def _measure(self, result: Chunk, change: int) -> None:
-        """Count the bytes of what the filter changed; what has kept its number and size counts as untouched."""
-        size = packed_size(result)
-        if not change and size == result.measured:
-            return
-        if self.padding is not None:
-            size += (self.padding - result.padding) * result.count
-            result.padding = self.padding
-        result.measured = max(0, size)
-        self.book.bytes += result.measured
-
-    def _note_failure(self, error: Exception) -> None:
-        self.book.failed_chunks += 1
-        log = self.instance.context.log
-        if self._failed:
-            log.debug(f"failed again: {error}")
-            return
-        self._failed = True
-        trace = "".join(traceback.format_exception(error))
-        log.error(f"failed unexpectedly, its events go on unchanged (told once):\n{trace}")
-
-
-class OutputPort:
-    """The pipeline's side of one output."""
-
-    def __init__(self, instance: Instance, queue: OutputQueue) -> None:
-        self.instance = instance
-        self.name = instance.name
-        self.handles = instance.plugin.handles
-        self.queue = queue
-        self.task: asyncio.Task[None] | None = None
-        """Empties the queue."""
-        self.born = asyncio.get_running_loop().time()
-
-
-@dataclass(slots=True)
-class Tables:
-    """Where chunks go under one plan."""
-
-    plan: Plan
-    inputs: list[InputPort] = field(default_factory=list)
-    outputs: list[OutputPort] = field(default_factory=list)
-    steps: list[FilterStep] = field(default_factory=list)
-    filters_by_tag: TagTable = field(default_factory=lambda: TagTable([]))
-    outputs_by_tag: TagTable = field(default_factory=lambda: TagTable([]))
-    input_steps: dict[str, tuple[FilterStep, ...]] = field(default_factory=dict)
-    """The processors of each input, by its name."""
-    routes: dict[str, list[ConditionalRoute]] = field(default_factory=dict)
-    """Conditional ones, by the name of the input."""
-
-    def port_of(self, instance: Instance) -> Any:
-        """The port of an instance that runs already."""
-        ports: list[Any] = [*self.inputs, *self.outputs]
-        return next((port for port in ports if port.instance is instance), None)
-
-    def step_of(self, instance: Instance) -> FilterStep | None:
-        return next((step for step in self.steps if step.instance is instance), None)
 
 
 class Pipeline:
@@ -983,59 +758,3 @@ class Pipeline:
             await instance.plugin.stop()
         except Exception as error:
             instance.context.log.error(f"did not stop well: {type(error).__name__}: {error}")
-
-
-def storage_type(options: InputOptions, service: ServiceOptions) -> str:
-    """What an input asks for, else what the service says if it is to be inherited."""
-    if options.storage_type:
-        return str(options.storage_type)
-    return service.storage_type if service.storage_inherit else "memory"
-
-
-def conditional(
-    process: Callable[[Chunk], Chunk], condition: Condition
-) -> Callable[[Chunk], Chunk]:
-    """Apply a filter only to events for which a condition holds; all keep their order."""
-
-    def apply(chunk: Chunk) -> Chunk:
-        holds = condition.mask(chunk.bodies, chunk.metadata)
-        if all(holds):
-            return process(chunk)
-        runs = [(holding, len(list(run))) for holding, run in groupby(holds)]
-        parts, start = [], 0
-        for holding, length in runs:
-            part = chunk.slice(start, start + length)
-            start += length
-            parts.append(process(part) if holding else part)
-        return merge([part for part in parts if part.count] or parts[:1])
-
-    return apply
-
-
-def apply_step(chunk: Chunk, step: FilterStep) -> Chunk:
-    """One processor, if there is something for it; the receipt stays with the chunk."""
-    if not chunk.count or chunk.kind not in step.handles:
-        return chunk
-    receipt = chunk.receipt
-    result = step.apply(chunk)
-    result.receipt = receipt
-    return result
-
-
-def traced_step(chunk: Chunk, step: FilterStep, trace: Trace) -> Chunk:
-    """One filter, told of to a trace if it did anything."""
-    start_ns, before = time.time_ns(), chunk.count
-    chunk = apply_step(chunk, step)
-    if step.padding is not None or chunk.count != before:
-        trace.tell_filter(step.instance, chunk, start_ns)
-    return chunk
-
-
-def apply_steps(chunk: Chunk, steps: list[FilterStep]) -> Chunk:
-    for step in steps:
-        chunk = apply_step(chunk, step)
-    return chunk
-
-
-def add_to(counts: dict[str, int], key: str, amount: int) -> None:
-    counts[key] = counts.get(key, 0) + amount

@@ -12,7 +12,7 @@ from tailrace.model import LOGS, Chunk, Receipt
 from tailrace.plugin.context import joined
 
 if TYPE_CHECKING:
-    from tailrace.engine.pipeline import OutputPort
+    from tailrace.engine.ports import OutputPort
     from tailrace.plugin.dead_letters import DeadLetters
 
 

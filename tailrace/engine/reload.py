@@ -16,7 +16,8 @@ from tailrace.config.fingerprint import outline
 from tailrace.config.options import option_table
 from tailrace.config.source import Configuration
 from tailrace.engine.build import Instance, Plan
-from tailrace.engine.pipeline import OutputPort, Pipeline, Tables
+from tailrace.engine.pipeline import Pipeline
+from tailrace.engine.ports import OutputPort, Tables
 from tailrace.engine.service import ServiceOptions
 
 TAKEN_UP_LIVE = frozenset(

@@ -16,7 +16,8 @@ from typing import Protocol
 from tailrace import __version__
 from tailrace.engine.books import LATENCY_BUCKETS, WAIT_BUCKETS, Books, OutputBook
 from tailrace.engine.metrics import MetricRegistry
-from tailrace.engine.pipeline import InputPort, OutputPort, Pipeline
+from tailrace.engine.pipeline import Pipeline
+from tailrace.engine.ports import InputPort, OutputPort
 from tailrace.engine.service import ServiceOptions
 from tailrace.model.metrics import (
     Histogram,
