@@ -63,7 +63,7 @@ ADVISE_BYTES = 4 << 20
 LEAST_BUFFER = 3
 GATHER_SECONDS = 0.05
 """After a round of reading: what is written meanwhile is read together."""
-COMMIT_SECONDS = 0.5
+COMMIT_SECONDS = 0.2
 COPIES_SECONDS = 0.5
 POLL_SECONDS = 0.25
 POLL_NAMES_SECONDS = 1.0
