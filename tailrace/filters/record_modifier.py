@@ -106,12 +106,12 @@ class RecordModifier(Filter[RecordModifierOptions]):
         added, uuid_key = self.added, self.options.uuid_key
         if not added and not uuid_key:
             return
-        keys = added.keys()
+        items = list(added.items())
         for body in bodies:
-            if not keys.isdisjoint(body):
-                for key in keys:
-                    body.pop(key, None)
-            body.update(added)
+            for key, value in items:
+                if key in body:
+                    del body[key]
+                body[key] = value
             if uuid_key:
                 body.pop(uuid_key, None)
                 body[uuid_key] = str(uuid.uuid4())
