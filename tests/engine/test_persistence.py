@@ -135,7 +135,7 @@ def test_after_the_end_a_file_is_for_the_outputs_alone_that_miss_it(tmp_path):
 
 def test_a_full_disk_makes_inputs_wait_and_goes_on_by_itself(tmp_path, monkeypatch):
     monkeypatch.setattr(persistence, "PROBE_SECONDS", 0.01)
-    monkeypatch.setattr("tailrace.engine.pipeline.SOFT_LIMIT_BYTES", 2000)
+    monkeypatch.setattr("tailrace.engine.ports.SOFT_LIMIT_BYTES", 2000)
     write, full = os.write, [True]
 
     def limited(descriptor, data):
@@ -258,7 +258,7 @@ def test_an_output_that_works_is_waited_for_by_who_can_wait(
 ):
     monkeypatch.setattr(persistence, "MEMORY_BYTES", 1300)
     monkeypatch.setattr("tailrace.engine.queue.SOFT_LIMIT_BYTES", 1300)
-    monkeypatch.setattr("tailrace.engine.pipeline.SOFT_LIMIT_BYTES", 1300)
+    monkeypatch.setattr("tailrace.engine.ports.SOFT_LIMIT_BYTES", 1300)
     stubbed = []
     stub = StoredChunk.stub
     monkeypatch.setattr(
