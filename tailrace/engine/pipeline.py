@@ -444,9 +444,13 @@ class Pipeline:
             self.books.inputs[self.backlog.name].records += count
             self.books.passed += count
 
-        await persistence.feed_backlog(
-            self.outputs, Backlog(persistence, self.backlog, self._backlog_targets, on_found)
-        )
+        try:
+            await persistence.feed_backlog(
+                self.outputs, Backlog(persistence, self.backlog, self._backlog_targets, on_found)
+            )
+        except Exception as bug:  # told, since nobody waits for this task
+            trace = "".join(traceback.format_exception(bug))
+            self.log.error(f"[storage] the backlog waits for the next start:\n{trace}")
 
     def _backlog_targets(self, file: ChunkFile) -> list[OutputPort]:
         named = [

@@ -249,17 +249,28 @@ class Storage:
 
     def files(self) -> list[Path]:
         """All files in the folders of streams, oldest first by the time in the name."""
-        found = [path for path in stream_files(self.path) if path.suffix != LETTERS_SUFFIX]
+        found: list[Path] = []
+        try:
+            for folder in stream_folders(self.path):
+                found += self._files_in(folder)
+        except OSError as error:
+            self._log.error(f"[storage] {self.path} can't be read: {error.strerror}")
         return sorted(found, key=age)
+
+    def _files_in(self, folder: Path) -> list[Path]:
+        """The chunk files of one folder; one that can't be read is told and passed over."""
+        try:
+            return [path for path in visible_files(folder) if path.suffix != LETTERS_SUFFIX]
+        except OSError as error:
+            self._log.error(
+                f"[storage] {folder} can't be read: {error.strerror}; its chunks stay there"
+            )
+            return []
 
     def replays(self) -> list[Path]:
         """Files that wait to be replayed, oldest first."""
         folder = self.path / REPLAY_FOLDER
-        try:
-            found = [path for path in folder.iterdir() if not path.name.startswith(".")]
-        except FileNotFoundError:
-            return []
-        return sorted(found, key=age)
+        return sorted(self._files_in(folder), key=age) if folder.is_dir() else []
 
     def open_file(self, path: Path) -> tuple[StoredChunk, ChunkFile] | None:
         """A file of the backlog; None if there is nothing in it, or nothing that can be read."""
@@ -370,15 +381,23 @@ def sync_files(paths: list[Path]) -> OSError | None:
 
 def stream_files(path: Path) -> list[Path]:
     """The files in the folders of a storage path, hidden ones not, as the original reads them."""
-    found: list[Path] = []
-    for folder in os.scandir(path):
-        if folder.is_dir() and not folder.name.startswith("."):
-            found += [
-                Path(entry.path)
-                for entry in os.scandir(folder.path)
-                if entry.is_file() and not entry.name.startswith(".")
-            ]
-    return found
+    return [file for folder in stream_folders(path) for file in visible_files(folder)]
+
+
+def stream_folders(path: Path) -> list[Path]:
+    return [
+        Path(entry.path)
+        for entry in os.scandir(path)
+        if entry.is_dir() and not entry.name.startswith(".")
+    ]
+
+
+def visible_files(folder: Path) -> list[Path]:
+    return [
+        Path(entry.path)
+        for entry in os.scandir(folder)
+        if entry.is_file() and not entry.name.startswith(".")
+    ]
 
 
 def is_torn(data: bytes) -> bool:

@@ -382,3 +382,17 @@ def test_with_full_sync_what_overflows_is_settled_once_it_is_on_the_disk(tmp_pat
             return list(life.settled)
 
     assert asyncio.run(scenario()) == []
+
+
+def test_a_fault_in_the_backlog_is_told_and_leaves_the_rest_alone(tmp_path, monkeypatch):
+    def fail(storage):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Storage, "files", fail)
+
+    async def scenario():
+        async with Life(tmp_path, [SOURCE], [TAKES]) as life:
+            await until(lambda: len(life.taken()) == 30)
+            assert any("a bug" in text for _, text in life.sink.messages)
+
+    asyncio.run(scenario())

@@ -283,3 +283,18 @@ def test_any_file_is_delivered_or_set_aside(disk, junk, data):
     (folder / "1-1.000000000.flb").write_bytes(whole[:cut] + junk)
     for stored, _, (_, _, bodies) in disk.backlog():
         assert 0 < len(bodies) == stored.count
+
+
+def test_a_folder_that_can_not_be_read_is_told_and_leaves_the_others_alone(disk, monkeypatch):
+    disk.storage.write("closed", chunk(1))
+    disk.storage.write("open", chunk(2))
+    scandir = os.scandir
+
+    def refuse(path):
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    assert disk.bodies() == [[{"n": 2}]]
+    assert "closed can't be read: Permission denied" in disk.sink.messages[0][1]
