@@ -11,19 +11,18 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import orjson
-
 from tailrace.config import option
 from tailrace.model import Chunk
 from tailrace.model.chunk import deep_copy
 from tailrace.plugin import Emit, Input, InputOptions, input_plugin
+from tailrace.wire.json import decode_stream
 
 DEFAULT = {"message": "dummy"}
 
 
 class DummyOptions(InputOptions):
     dummy: str = option('{"message":"dummy"}')
-    """The body as a JSON object, or a list of such. Text that is none gives the default message."""
+    """The body as a JSON object, several one after another, or a list. Text that is none gives the default message."""
 
     metadata: str = option("{}")
     """The metadata as a JSON object."""
@@ -71,12 +70,13 @@ class Dummy(Input[DummyOptions]):
 
     def objects(self, text: str, default: dict[str, Any]) -> list[dict[str, Any]]:
         """The objects in a text, or the default with a warning."""
-        try:
-            value = orjson.loads(text)
-        except orjson.JSONDecodeError as error:
-            self.context.log.warn(f"{text!r} is no JSON ({error}); the default is used")
+        data = text.encode("utf-8", "surrogateescape") + b"\n"
+        values, consumed, error = decode_stream(data)
+        if error is not None or consumed < len(data) or not values:
+            why = error or "it has no end"
+            self.context.log.warn(f"{text!r} is no JSON ({why}); the default is used")
             return [default]
-        found = value if isinstance(value, list) else [value]
+        found = values[0] if len(values) == 1 and isinstance(values[0], list) else values
         if not found or not all(isinstance(item, dict) for item in found):
             self.context.log.warn(f"{text!r} is no JSON object; the default is used")
             return [default]

@@ -26,7 +26,14 @@ def test_a_list_gives_one_event_for_each_object():
     assert chunks[0].bodies == [{"n": 1}, {"n": 2}]
 
 
-@pytest.mark.parametrize("text", ["{oops", "[]", "3", '[{"n":1}, 2]'])
+def test_objects_one_after_another_give_one_event_each():
+    chunks = run_input("dummy", 'dummy {"n":1}{"n":2} {"n":3}')
+    assert chunks[0].bodies == [{"n": 1}, {"n": 2}, {"n": 3}]
+
+
+@pytest.mark.parametrize(
+    "text", ["{oops", "[]", "3", '[{"n":1}, 2]', '{"n":1} x', '{"n":1}{"m":', "[{}][{}]"]
+)
 def test_text_that_is_no_object_gives_the_default_and_a_warning(text):
     context = FakeContext("dummy.0")
     assert first_bodies(f"dummy {text}", context=context) == [{"message": "dummy"}]

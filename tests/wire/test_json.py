@@ -239,3 +239,25 @@ def test_a_block_that_is_no_utf_8_is_not_printed_in_one_go():
 def test_small_exponents_have_two_digits(value, text):
     assert json.Encoder().one({"a": value}) == b'{"a":' + text + b"}"
     assert json.Encoder().dated_text([{"a": value}], "d", [0]) == b'{"d":0,"a":' + text + b"}"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1e15, b"1000000000000000.0"),
+        (1e16, b"10000000000000000.0"),
+        (-1.5e17, b"-150000000000000000.0"),
+        (123456789012345678.0, b"123456789012345680.0"),
+        (-(2.0**63), b"-9223372036854775808.0"),
+        (2.0**64, b"1.8446744073709552e+19"),
+        (1e22, b"1e+22"),
+        (0.0001, b"0.0001"),
+        (0.00001, b"1e-05"),
+        (-0.0000123, b"-1.23e-05"),
+        ("0.00001,1e+16,", b'"0.00001,1e+16,"'),
+        ([1e16, "1e+16", 'q"1e+16,', 0.00002], b'[10000000000000000.0,"1e+16","q\\"1e+16,",2e-05]'),
+    ],
+)
+def test_floats_are_printed_as_c_does(value, text):
+    assert json.Encoder().one({"a": value}) == b'{"a":' + text + b"}"
+    assert json.Encoder().dated_text([{"a": value}], "d", [0]) == b'{"d":0,"a":' + text + b"}"

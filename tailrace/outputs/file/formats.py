@@ -112,15 +112,17 @@ PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
 def template_format(template: str) -> Format:
-    """`{time}` is the event's, `{key}` a value; what is no key of the record stays as it is."""
+    """`{time}` is the event's, also where the record has such a key, `{key}` a value; what is no key of the record stays as it is."""
 
     def line(time: int, body: Body) -> str:
         def replacement(found: re.Match[str]) -> str:
             key = found.group(1)
+            if key == "time":
+                return seconds_text(time)
             if key in body:
                 value = body[key]
                 return value if type(value) is str else value_text(value)
-            return seconds_text(time) if key == "time" else found.group()
+            return found.group()
 
         return PLACEHOLDER.sub(replacement, template)
 

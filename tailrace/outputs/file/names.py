@@ -66,7 +66,7 @@ class Destinations:
         for template in (self._path, self._file):
             for accessor in template.accessors:
                 value = accessor.get(body)
-                if value is MISSING or not is_fit(value_text(value)):
+                if value is MISSING or not (value == "" or is_fit(value_text(value))):
                     return self._fallback(self._options.on_missing_field)
         path = self._path.render(body, name_of_tag(chunk.tag))
         name = (
@@ -74,6 +74,8 @@ class Destinations:
             if self._options.file
             else name_of_tag(chunk.tag)
         )
+        if name.strip(".") == "" or ups(path) != ups(self._options.path):
+            return self._fallback(self._options.on_missing_field)
         if self._has_time:
             path, name = strftime_ns(path, time), strftime_ns(name, time)
         whole = str(Path(path) / name)
@@ -112,6 +114,11 @@ def name_of_tag(tag: str) -> str:
     safe = UNSAFE_IN_TAG.sub("_", tag.replace("\\", "/"))
     parts = ["_" if part in (".", "..") else part for part in safe.split("/") if part]
     return "/".join(parts) or "_"
+
+
+def ups(path: str) -> int:
+    """How many parts of a path lead up: empty values may make dots stand alone."""
+    return path.split("/").count("..")
 
 
 def is_fit(text: str) -> bool:

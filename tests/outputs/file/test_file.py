@@ -48,6 +48,28 @@ def test_each_format_has_its_line(tmp_path, section, text):
     assert written(tmp_path, section, {"a": "x", "n": 1}) == text
 
 
+def test_the_time_of_a_template_is_the_events_also_where_the_record_has_one(tmp_path):
+    section = {"format": "template", "template": "{time} {a}"}
+    assert written(tmp_path, section, {"time": "mine", "a": 1}) == f"{SECONDS}.000000 1\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "file", "name"),
+    [
+        ("logs", "$a.txt", "logs/.txt"),
+        ("logs/y$a.z/x", "b", "logs/y.z/x/b"),
+        ("logs", "$a", "logs/fallback"),
+        ("logs", ".$a.", "logs/fallback"),
+        ("logs/.$a./x", "b", "logs/fallback"),
+    ],
+)
+def test_an_empty_value_names_what_is_left_unless_only_dots_are(tmp_path, path, file, name):
+    section = {"path": f"{tmp_path}/{path}", "file": file, "fallback_file": "fallback"}
+    section |= {"fallback_path": f"{tmp_path}/logs", "on_missing_field": "fallback", "mkdir": "on"}
+    run_output("file", section, {"a": ""}, tag="t")
+    assert names_in(tmp_path) == [name]
+
+
 def test_msgpack_is_read_back_as_it_was(tmp_path):
     run_output("file", {"path": str(tmp_path), "format": "msgpack"}, {"a": 1}, tag="t")
     events = decode_events((tmp_path / "t").read_bytes())
