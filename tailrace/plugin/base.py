@@ -5,7 +5,7 @@
 | input | `async run(emit)`; or `collect()` on `PollingInput` | `await emit(chunk)` waits while the pipeline is full; cancellation is the stop signal |
 | parser | `parse(lines) -> Parsed` | many lines in, as many results out; a line that does not parse is no exception |
 | filter, processor | `process(chunk) -> Chunk` | the chunk is yours: change it in place or return another; empty means all dropped |
-| output | `async flush(chunk)` | returning is delivered; `raise Retry(why)` keeps it, `raise Reject(why)` drops and counts it |
+| output | `async flush(chunk)` | returning is delivered; `raise Retry(why)` (or an `OSError`) keeps it, `raise Reject(why)` gives it up, `raise Partial(...)` says it for each item |
 | any | `async start()`, `async stop()` | `start` opens, `stop` closes; `stop` is safe twice and without `start` |
 """
 
