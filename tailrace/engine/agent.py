@@ -148,6 +148,7 @@ class Agent:
         for waiter in self._waiters:
             waiter.cancel()
         await self._end()
+        self._close_storage()
         for companion in self.companions:
             await companion.close()
         return self.exit_code
@@ -203,6 +204,12 @@ class Agent:
         if problems.errors:
             raise InvalidConfiguration(problems)
         return self._storage
+
+    def _close_storage(self) -> None:
+        """Give the folder back; the next pipeline opens it with its own options."""
+        if self._storage is not None:
+            self._storage.close()
+            self._storage = None
 
     def _storage_folder(self, service: ServiceOptions) -> Path:
         """The first engine has `storage.path` itself, so that what one process left is delivered; others a folder in it."""
@@ -346,9 +353,7 @@ class Agent:
         self._log.info("[reload] the service section has changed: stopping the old pipeline")
         left = await old.stop(reload_grace(old_service))
         assert checked.service is not None
-        if self._storage is not None and checked.service.storage_path != old_service.storage_path:
-            self._storage.close()
-            self._storage = None
+        self._close_storage()
         if left:
             self._log.warn(f"[reload] {left} events of the old pipeline were not delivered")
         return await self._start_or_return(checked, old)

@@ -9,6 +9,7 @@ import pytest
 from tailrace.config.errors import ConfigError
 from tailrace.config.load import load
 from tailrace.engine.agent import Agent
+from tailrace.engine.storage import Storage
 from tailrace.model import Chunk
 from tailrace.plugin import (
     Input,
@@ -19,6 +20,7 @@ from tailrace.plugin import (
     input_plugin,
     output_plugin,
 )
+from tailrace.plugin.log import Log
 from tailrace.testing import ListSink
 
 HEAD = "[SERVICE]\n flush 0.05\n grace 2\n hot_reload on\n"
@@ -403,5 +405,21 @@ def test_outputs_of_one_name_are_not_mixed_up(tmp_path):
             assert run.plugin("outputs") is first
             await run.until(lambda: Keeper.stopped == ["b"])
             await run.until(lambda: any(label == "c" for label, _ in Keeper.got))
+
+    asyncio.run(scenario())
+
+
+def test_a_restart_takes_up_the_options_of_the_storage_and_the_end_gives_it_back(tmp_path):
+    head = f"[SERVICE]\n storage.path {tmp_path / 'chunks'}\n"
+
+    async def scenario():
+        async with running(tmp_path, head + TICKER + keeper(label="a")) as run:
+            first = run.agent.pipeline.storage
+            text = head + " storage.sync full\n storage.checksum on\n"
+            assert (await run.reload(text + TICKER + keeper(label="a"))).status == 0
+            second = run.agent.pipeline.storage
+            assert second is not first
+            assert second.syncs is not None
+        Storage(tmp_path / "chunks", Log(ListSink())).open()  # nobody holds it any more
 
     asyncio.run(scenario())
