@@ -161,7 +161,11 @@ DECODER = json.JSONDecoder(
     parse_int=_parse_int,
     strict=False,
 )
-BLANK = re.compile(r"[\s,]*")
+BLANK = re.compile(r"[\s,\0]*")
+SLIP = re.compile(
+    r'"[^"\\]*(?:\\.[^"\\]*)*"?|(?<![{\[,]),(?=\s*[}\]])|(?<![\w.+\-])-?0+(?=\d)', re.DOTALL
+)
+"""What Fluent Bit reads although it is no JSON: a comma before a closing bracket, a number with zeros before it."""
 CUT_ESCAPE = re.compile(r"u[0-9a-fA-F]{0,4}")
 CUT_NUMBER = re.compile(r"(?<=\d)(?:\.|[eE][+-]?)")
 
@@ -170,7 +174,8 @@ def decode_stream(data: bytes) -> tuple[list[Any], int, JSONError | None]:
     """Values that stand one after another, blanks or nothing between them.
 
     Gives the values, how many bytes are done with, and what is wrong at that place if it isn't only incomplete. What
-    remains is to be given again with more behind it; whoever calls bounds its length.
+    remains is to be given again with more behind it; whoever calls bounds its length. As in Fluent Bit, a comma before a
+    closing bracket, zeros before a number and NUL between values do no harm.
     """
     end = data.rfind(b"\n") + 1
     if end:
@@ -203,10 +208,23 @@ def _decode_whole_lines(block: bytes) -> list[Any] | None:
     return found
 
 
+def without_slips(text: str) -> str:
+    """Text with blanks for what `SLIP` finds. No place shifts."""
+    return SLIP.sub(_blank, text)
+
+
+def _blank(found: re.Match[str]) -> str:
+    slip = found.group()
+    if slip[0] == '"':
+        return slip
+    return ("-" if slip[0] == "-" else "").rjust(len(slip))
+
+
 def _decode_one_by_one(data: bytes, start: int) -> tuple[list[Any], int, JSONError | None]:
     """As `decode_stream`, from the byte `start` on."""
     text = without_halves(data[start:].decode("utf-8", "surrogateescape"))
     values: list[Any] = []
+    may_have_slips = True
     at = BLANK.match(text).end()  # type: ignore[union-attr]  # it matches anything
     while at < len(text):
         try:
@@ -218,6 +236,9 @@ def _decode_one_by_one(data: bytes, start: int) -> tuple[list[Any], int, JSONErr
             done = start + byte_length(text, at)
             if is_incomplete(text, at, error):
                 return values, done, None
+            if may_have_slips:
+                text, may_have_slips = text[:at] + without_slips(text[at:]), False
+                continue
             where = start + byte_length(text, getattr(error, "pos", at))
             return values, done, JSONError(getattr(error, "msg", str(error)), where)
         if end == len(text) and not isinstance(value, (dict, list, str)):

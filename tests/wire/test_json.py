@@ -165,6 +165,33 @@ def test_odd_lines_are_read_or_refused(line, body):
     assert json.decode_line(line) == body
 
 
+@pytest.mark.parametrize(
+    ("stream", "values"),
+    [
+        (b'{"a":1,}', [{"a": 1}]),
+        (b'[{"a":1} , ]{"b":[2,]}', [[{"a": 1}], {"b": [2]}]),
+        (b'{"a":012,"b":-007.5,"c":00}', [{"a": 12, "b": -7.5, "c": 0}]),
+        (b'{"a":1e05,"b":1e-05,"c":0.05,"d":100,}', [{"a": 1e5, "b": 1e-5, "c": 0.05, "d": 100}]),
+        (rb'{"a":"01,}\" ,]",}', [{"a": '01,}" ,]'}]),
+        (b'{"a":1}\0{"b":2}\0', [{"a": 1}, {"b": 2}]),
+    ],
+)
+def test_slips_that_fluent_bit_reads_over_do_no_harm(stream, values):
+    assert json.decode_stream(stream) == (values, len(stream), None)
+
+
+@pytest.mark.parametrize("stream", [b'{"a":1,,}', b"{,}", b'{"a"}', b"[,]x", b'{"a":0x1}'])
+def test_other_slips_are_errors(stream):
+    _, _, error = json.decode_stream(stream)
+    assert error is not None
+
+
+def test_a_slip_that_is_cut_is_read_when_the_rest_is_there():
+    stream = b'{"a":012,}'
+    for cut in range(1, len(stream)):
+        assert json.decode_stream(stream[:cut]) == ([], 0, None)
+
+
 def test_odd_values_in_a_stream_are_read_too():
     stream = rb'{"a":"\ud800"}{"b":1%s}' % (b"0" * 350)
     assert json.decode_stream(stream) == ([{"a": "\ufffd"}, {"b": math.inf}], len(stream), None)
