@@ -1,15 +1,16 @@
 """Variables in configurations: `${NAME}` and `${NAME:-default}`.
 
 `@SET` and the `env` section come before the process's environment. A name that is nowhere gives nothing; a dollar without
-braces, or without the closing one, stays as it is. Values never appear in messages: they may be secrets.
+braces, or without the closing one, stays as it is. `HOSTNAME` is the machine's name unless it is set. Values never appear in messages: they may be secrets.
 """
 
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Mapping
 
-VARIABLE = re.compile(r"\$\{([^}:]*?)(?::-([^}]*))?\}")
+VARIABLE = re.compile(r"\$\{(?!\})([^}:]*?)(?::-([^}]*))?\}")
 
 
 class Variables:
@@ -31,4 +32,7 @@ class Variables:
     def _replacement(self, found: re.Match[str]) -> str:
         name, default = found.groups()
         value = self.own.get(name, self._environ.get(name))
+        if value is None and name == "HOSTNAME":
+            # Shells know it, but seldom export it.
+            value = socket.gethostname()
         return value or (default or "")

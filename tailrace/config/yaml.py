@@ -5,6 +5,7 @@ Format: Fluent Bit's documentation, "YAML configuration". Tags are refused; alia
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ SECTIONS = (
     "customs",
 )
 PIPELINE = ("inputs", "filters", "outputs")
+CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 SIGNALS = ("logs", "metrics", "traces", "profiles")
 
 
@@ -95,7 +97,10 @@ class YAMLReader:
 
     def _document(self, root: Any, path: Path) -> None:
         self._path = str(path)
-        pairs = self._pairs(root)
+        pairs = [
+            (name.lower() if name.lower() in SECTIONS else name, key, node)
+            for name, key, node in self._pairs(root, repeats=True)
+        ]
         for name, key, node in pairs:
             if name == "env":
                 self._env(node)
@@ -138,12 +143,13 @@ class YAMLReader:
 
     def _pipeline(self, node: Any) -> None:
         made = self._configuration
-        for name, key, child in self._pairs(node):
-            if name == "inputs":
+        for name, key, child in self._pairs(node, repeats=True):
+            kind = name.lower()
+            if kind == "inputs":
                 made.inputs += self._list("input", child)
-            elif name == "filters":
+            elif kind == "filters":
                 made.filters += self._list("filter", child)
-            elif name == "outputs":
+            elif kind == "outputs":
                 made.outputs += self._list("output", child)
             else:
                 self._problems.add(
@@ -212,18 +218,19 @@ class YAMLReader:
 
     def _section_of(self, kind: str, node: Any) -> Section:
         section = Section(kind, self._place(node, self._path))
-        for name, key, child in self._pairs(node):
+        for name, key, child in self._pairs(node, repeats=True):
             if name == "processors" and kind in ("input", "output"):
                 section.children += self._processors(child)
             else:
                 section.entries.append(
-                    Entry(name, self._value(child), self._place(key, self._path))
+                    Entry(snake_case(name), self._value(child), self._place(key, self._path))
                 )
         return section
 
     def _processors(self, node: Any) -> list[Section]:
         found = []
-        for signal, key, child in self._pairs(node):
+        for name, key, child in self._pairs(node):
+            signal = name.lower()
             if signal not in SIGNALS:
                 self._problems.add(
                     f"processors has no '{signal}'.",
@@ -247,8 +254,8 @@ class YAMLReader:
                 )
         return section
 
-    def _pairs(self, node: Any) -> list[tuple[str, Any, Any]]:
-        """Name, key node and value node of a map; a key given twice is a problem."""
+    def _pairs(self, node: Any, repeats: bool = False) -> list[tuple[str, Any, Any]]:
+        """Name, key node and value node of a map; a key given twice is a problem unless `repeats`."""
         if node.id != "mapping":
             if node.id != "scalar" or node.value:
                 self._problems.add(
@@ -261,7 +268,7 @@ class YAMLReader:
         pairs = []
         for key, child in node.value:
             name = str(key.value) if key.id == "scalar" else ""
-            if name in seen:
+            if name in seen and not repeats:
                 self._problems.add(
                     f"'{name}' is given twice (first in line {seen[name].start_mark.line + 1}).",
                     mend="Keep one, or give a list.",
@@ -299,3 +306,10 @@ class YAMLReader:
         if node.id == "sequence":
             return [self._value(item, depth + 1) for item in node.value]
         return {name: self._value(child, depth + 1) for name, _, child in self._pairs(node)}
+
+
+def snake_case(name: str) -> str:
+    """`keyName` as `key_name`: YAML files may spell properties either way. Other spellings stay."""
+    if "_" in name or not name[:1].islower():
+        return name
+    return CAPITAL.sub("_", name).lower()

@@ -55,7 +55,7 @@ class ExpectOptions(FilterOptions):
     """What must hold: key_exists, key_not_exists, key_val_is_null, key_val_is_not_null (a field), key_val_eq (a field and a value)."""
 
     action: str = option("warn", reader=one_of("warn", "exit", "result_key"))
-    """warn: log it; exit: end the agent with 255; result_key: put a boolean before the fields of each event."""
+    """warn: log it; exit: end the agent with 255; result_key: put a boolean before the fields of each event; a field that is there already stays."""
 
     result_key: str = option("matched")
     """The field of that boolean."""
@@ -76,7 +76,7 @@ class Expect(Filter[ExpectOptions]):
         if self.options.action == "result_key":
             key = self.options.result_key
             pairs = zip(results, chunk.bodies, strict=True)
-            chunk.bodies = [{key: failed is None, **without(body, key)} for failed, body in pairs]
+            chunk.bodies = [{key: failed is None, **body} for failed, body in pairs]
             return chunk
         wrong = [
             (failed, body)
@@ -103,10 +103,6 @@ class Expect(Filter[ExpectOptions]):
             self.context.stop_agent(255)
         else:
             self.context.log.warn(message)
-
-
-def without(body: Body, key: str) -> Body:
-    return {each: value for each, value in body.items() if each != key} if key in body else body
 
 
 def make_check(name: str, rule: list[str]) -> Check:

@@ -20,7 +20,7 @@ from tailrace.plugin import Filter, FilterOptions, filter_plugin
 
 
 class NestOptions(FilterOptions):
-    operation: str = option(reader=one_of("nest", "lift"))
+    operation: str = option("nest", reader=one_of("nest", "lift"))
     """nest puts fields into a map; lift puts the fields of a map in its place."""
 
     wildcard: list[str] = option(many=True)

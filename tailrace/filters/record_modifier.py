@@ -73,10 +73,14 @@ class RecordModifier(Filter[RecordModifierOptions]):
         self.reshape = Reshape(self.change)
 
     def records(self) -> dict[str, Any]:
-        """The fields to append; a rule of other than two words is passed over with an error, as in the original."""
+        """The fields to append; a rule of more than two words is passed over with an error, as in the original."""
         found: dict[str, Any] = {}
         for words in self.options.record:
-            if len(words) != 2:
+            if len(words) < 2:
+                raise ConfigError(
+                    f"record: '{' '.join(words)}' has no value.", "Give a key and a value."
+                )
+            if len(words) > 2:
                 self.context.log.error(
                     f"record '{' '.join(words)}' has {len(words)} words, not 2; it is passed over. Put the value in quotes."
                 )

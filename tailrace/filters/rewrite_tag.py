@@ -56,10 +56,6 @@ class Rule:
 
     def __init__(self, words: list[str]) -> None:
         field, pattern, template, keep = words[0], words[1], words[2], words[-1]
-        if not field.startswith("$"):
-            raise ConfigError(
-                f"rule: '{field}' is no field.", "Begin it with a dollar, as: $level."
-            )
         try:
             self.get = Accessor(field).get
             self.regex = compile_regex(pattern)

@@ -7,7 +7,7 @@ Example:
 
     {"code": "404"}  ->  {"code": "404", "status": 404}
 
-A rule is `SOURCE NEW_FIELD TYPE` with int, uint, float or string; rules for integers are done first, then those for
+A rule is `SOURCE NEW_FIELD TYPE` with int, uint, float, string, or for texts hex or bool; rules for integers are done first, then those for
 unsigned ones, floats and texts. The source is a name or a record accessor; a value of another
 type than the rule's, or that can't be converted, is appended as it is.
 """
@@ -22,7 +22,7 @@ from tailrace.config import ConfigError, option, words
 from tailrace.model import Body, Chunk
 from tailrace.model.accessor import MISSING, Accessor, AccessorError
 from tailrace.plugin import Filter, FilterOptions, filter_plugin
-from tailrace.plugin.parsing import FRACTION, to_hex, to_integer
+from tailrace.plugin.parsing import FRACTION, to_bool, to_hex, to_integer
 
 INTEGER = re.compile(r"\s*[+-]?\d+")
 RULE = words(3)
@@ -111,8 +111,23 @@ def is_hexadecimal(text: str) -> bool:
 
 
 def to_uint(value: Any) -> int | None:
+    """Text beyond 64 bit is the highest number; a negative one counts back from 2^64."""
+    if isinstance(value, str) and not is_hexadecimal(value):
+        found = INTEGER.match(value)
+        if found and len(found.group()) < 40:
+            return min(int(found.group()), (1 << 64) - 1) % (1 << 64)
     number = to_int(value)
     return None if number is None else number % (1 << 64)
+
+
+def to_hexadecimal(value: Any) -> int | None:
+    return to_hex(value) if isinstance(value, str) else None
+
+
+def to_boolean(value: Any) -> bool | None:
+    """true and false by how the text begins; no other text is converted."""
+    found = to_bool(value) if isinstance(value, str) else None
+    return found if isinstance(found, bool) else None
 
 
 def to_float(value: Any) -> float:
@@ -137,4 +152,7 @@ CONVERSIONS: dict[str, Callable[[Any], Any]] = {
     "uint": to_uint,
     "float": to_float,
     "string": to_text,
+    "str": to_text,
+    "hex": to_hexadecimal,
+    "bool": to_boolean,
 }

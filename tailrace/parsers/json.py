@@ -18,6 +18,7 @@ from tailrace.wire.json import decode_block, decode_texts
 @parser_plugin("json")
 class Json(FieldParser[ParsingOptions]):
     takes_blocks = True
+    takes_types = False
 
     def parse(self, lines: Sequence[str]) -> Parsed:
         return self.finish(decode_texts(lines), drop_bad=False)

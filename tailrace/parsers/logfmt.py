@@ -50,9 +50,7 @@ class Logfmt(FieldParser[LogfmtOptions]):
         if not body:
             return None
         text = body.get(self.time_key)
-        is_time = (
-            self.parse_time is not None and self.options.time_key and type(text) is str and text
-        )
+        is_time = self.parse_time is not None and type(text) is str and text
         if is_time and self.parse_time and self.parse_time(text) is None:  # type: ignore[arg-type]  # it is a text
             return None
         return body

@@ -40,7 +40,7 @@ class Ltsv(FieldParser[ParsingOptions]):
         if not body:
             return None
         text = body.get(self.time_key)
-        if self.parse_time and self.options.time_key and text and self.parse_time(text) is None:
+        if self.parse_time and text and self.parse_time(text) is None:
             return None
         for key, convert in self.convert.items():
             if key in body:

@@ -136,8 +136,11 @@ def decode_field(body: Body, field: str, rules: list[Rule]) -> None:
         value = rule.decode(text) if type(text) is str else None
         if type(value) is dict and not rule.replaces:
             extra.update(value)
-        elif value is not None:
+        elif rule.replaces and value is not None:
             text = value
+        else:
+            # Compat: decode_field takes maps alone; a text that a decoder gives is not put anywhere.
+            value = None
         if value is not None and rule.action != "do_next":
             break
         if not rule.action:
@@ -163,10 +166,11 @@ def read_rule(text: str, replaces: bool, warnings: list[str]) -> Rule | None:
     words = split_words(text)
     name = "decode_field_as" if replaces else "decode_field"
     if len(words) not in (2, 3):
-        raise ConfigError(
-            f"{name}: '{text}' will not do.",
-            "Write decoder, field and perhaps try_next or do_next.",
+        warnings.append(
+            f"{name}: '{text}' is passed over."
+            " Write decoder, field and perhaps try_next or do_next."
         )
+        return None
     decoder, field, action = (
         words[0].lower(),
         words[1],

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from tailrace.config import ConfigError, option
 from tailrace.config.errors import FAILED_LOAD, Problems
+from tailrace.config.options import option_table
 from tailrace.config.source import Section
 from tailrace.config.types import split_words
 from tailrace.model import Body
@@ -81,9 +82,21 @@ def make_parser(section: Section, problems: Problems) -> Parser[Any] | None:
         )
         return None
     found = Problems()
-    options = registry.options_class(cls).read(
-        section.entries, found, where, section.place, frozenset()
-    )
+    options_class = registry.options_class(cls)
+    table = option_table(options_class)
+    entries = []
+    for entry in section.entries:
+        if table.find(entry.name) is not None:
+            entries.append(entry)
+            continue
+        # Compat: parsers files are shared between versions; what one does not know it passes over.
+        problems.add(
+            f"property '{entry.key}' is not known and is passed over.",
+            place=entry.place,
+            where=where,
+            severity="warning",
+        )
+    options = options_class.read(entries, found, where, section.place, frozenset())
     for problem in found:
         problems.add(
             problem.what, mend=problem.mend, place=problem.place, where=where, exit_code=FAILED_LOAD
@@ -248,10 +261,11 @@ def conversions(types: str, warnings: list[str]) -> dict[str, Convert]:
     for word in split_words(types.replace(",", " ")):
         key, colon, kind = word.rpartition(":")
         if not colon:
-            raise ConfigError(
-                f"types: '{word}' will not do.",
-                "Write field:type, with integer, float, hex, bool or string.",
+            warnings.append(
+                f"types: '{word}' is passed over."
+                " Write field:type, with integer, float, hex, bool or string."
             )
+            continue
         if kind.lower() not in CONVERSIONS:
             # Compat: the field stays text (conformance: parsers/types_cast).
             warnings.append(
@@ -271,28 +285,54 @@ class FieldParser(Parser[ParsingO]):
 
     time_is_required = False
     """Whether a field that is no time makes the line unparsed (ltsv, logfmt)."""
+    takes_types = True
+    """Whether `types` has an effect."""
 
     def __init__(self, options: ParsingO) -> None:
         super().__init__(options)
         self.warnings: list[str] = []
         """What is odd about the definition, told at the start."""
-        form = time_format(options)
-        self.parse_time = form.parse if form is not None else None
-        self.parse_times = form.parse_many if form is not None else None
+        self.parse_time: ParseTime | None = None
+        self.parse_times: ParseTimes | None = None
+        self.read_time_format()
         self.convert = conversions(options.types, self.warnings)
+        self.time_key = options.time_key or "time"
+        self.convert_time: Convert | None = None
+        """The type of a time's field that is kept: the time is read from its text first."""
+        if self.parse_time is not None:
+            self.convert_time = self.convert.pop(self.time_key, None)
         self.decoding: Decoding | None = make_decoding(
             options.decode_field, options.decode_field_as, self.warnings
         )
-        self.time_key = options.time_key or "time"
+
+    def read_time_format(self) -> None:
+        """What reads the times. A format with an unknown letter is warned of and fits no time, as in the original."""
+        from tailrace.model.time import UnknownConversionError
+
+        try:
+            form = time_format(self.options)
+        except ConfigError as error:
+            if not isinstance(error.__cause__, UnknownConversionError):
+                raise
+            self.warnings.append(f"{error.what} No time fits it.")
+            self.parse_time = lambda text: None
+            return
+        if form is not None:
+            self.parse_time, self.parse_times = form.parse, form.parse_many
 
     def finish(self, bodies: list[Body | None], drop_bad: bool) -> Parsed:
         """Decode fields and take the times."""
         if self.decoding is not None:
             self.decoding.apply(bodies)
-        if self.parse_time is None or not self.options.time_key:
+        if self.parse_time is None:
             return Parsed([None] * len(bodies), bodies)
         keep = self.options.time_keep
         times = take_times(bodies, self.time_key, self.parse_time, keep, drop_bad, self.parse_times)
+        convert, key = self.convert_time, self.time_key
+        if convert is not None and self.takes_types:
+            for body in bodies:
+                if body is not None and type(body.get(key)) is str:
+                    body[key] = convert(body[key])
         return Parsed(times, bodies)
 
 

@@ -40,10 +40,10 @@ class ContentModifierOptions(ProcessorOptions):
     context: str = option("body", reader=one_of(*BODY_CONTEXTS, *METADATA_CONTEXTS))
     """What to change: body (also message, record) or attributes (also metadata)."""
 
-    key: str = option("")
+    key: str | None = option(None)
     """Name of the key."""
 
-    value: str = option("")
+    value: str | None = option(None)
     """Text to insert or upsert, or the key's new name."""
 
     pattern: str = option("")
@@ -72,9 +72,9 @@ class ContentModifier(Processor[ContentModifierOptions]):
 def check_requirements(options: ContentModifierOptions) -> None:
     """Refuse an action that lacks what it needs."""
     action = options.action
-    if not options.key:
+    if options.key is None:
         raise ConfigError(f"action: {action} needs a key.", "Add: key: NAME.")
-    if action in NEEDS_VALUE and not options.value:
+    if action in NEEDS_VALUE and options.value is None:
         raise ConfigError(f"action: {action} needs a value.", "Add: value: TEXT.")
     if action == "extract" and not options.pattern:
         raise ConfigError("action: extract needs a pattern.", "Add: pattern: REGEX.")
@@ -84,7 +84,7 @@ def check_requirements(options: ContentModifierOptions) -> None:
 
 def make_step(options: ContentModifierOptions) -> Step:
     """The change of one map, made once."""
-    key, value = options.key, options.value
+    key, value = options.key or "", options.value or ""
     match options.action:
         case "insert":
             return lambda body: body.setdefault(key, value) and None
@@ -124,13 +124,12 @@ def renamer(key: str, name: str) -> Step:
 
 
 def hasher(key: str) -> Step:
-    """Maps and lists are hashed as JSON, since what is to be hashed must not stay readable; null and empty texts stay."""
+    """Maps and lists are hashed as JSON, since what is to be hashed must not stay readable; empty texts stay. Null is hashed as `null`."""
 
     def replace(body: Body) -> None:
-        value = body.get(key)
-        if value is None:
+        if key not in body:
             return
-        data = as_bytes(value)
+        data = as_bytes(body[key])
         if data:
             body[key] = hashlib.sha256(data).hexdigest()
 
@@ -140,7 +139,7 @@ def hasher(key: str) -> Step:
 def as_bytes(value: Any) -> bytes:
     if isinstance(value, bytes):
         return value
-    if isinstance(value, (dict, list)):
+    if value is None or isinstance(value, (dict, list)):
         return encode(value)
     return as_text(value).encode("utf-8", "surrogateescape")
 

@@ -68,7 +68,10 @@ def test_includes_come_first(tmp_path):
             "section 'pipelin' is not known and is passed over. Did you mean 'pipeline'?",
         ),
         ("pipeline: {input: []}", "pipeline has no 'input'. Did you mean 'inputs'?"),
-        ("pipeline: {inputs: [{name: a, name: b}]}", "'name' is given twice (first in line 1)"),
+        (
+            "pipeline: {inputs: [{name: a, c: {x: 1, x: 2}}]}",
+            "'x' is given twice (first in line 1)",
+        ),
         ("pipeline: {inputs: {name: a}}", "a list is expected"),
         (
             "pipeline: {inputs: [{name: a, processors: {log: []}}]}",
@@ -83,6 +86,29 @@ def test_a_mistake_is_named_with_its_place(tmp_path, text, expected):
     _, problems = read(tmp_path, text)
     if "python" not in text:
         assert any(expected in problem for problem in problems), problems
+
+
+def test_properties_and_sections_may_be_given_again(tmp_path):
+    made, problems = read(
+        tmp_path,
+        "pipeline: {filters: [{name: a, record: b 1, record: c 2}]}\npipeline: {filters: [{name: d}]}",
+    )
+    assert problems == []
+    assert [entry.value for entry in made.filters[0]] == ["a", "b 1", "c 2"]
+    assert made.filters[1].text("name") == "d"
+
+
+def test_properties_may_be_written_in_camel_case_and_sections_in_capitals(tmp_path):
+    made, problems = read(
+        tmp_path, "PIPELINE: {Inputs: [{name: a, memBufLimit: 1, Own: 2, tls.caFile: 3}]}"
+    )
+    assert problems == []
+    assert [entry.key for entry in made.inputs[0]] == [
+        "name",
+        "mem_buf_limit",
+        "Own",
+        "tls.ca_file",
+    ]
 
 
 def test_aliases_are_allowed_but_not_without_bound(tmp_path):

@@ -92,3 +92,7 @@ def test_lifting_what_was_nested_loses_nothing(bodies):
         {key for key in body if not key.startswith("k_")} for body in bodies
     ]
     assert run_filter("nest", "operation lift\nnested_under in", *nested) == bodies
+
+
+def test_nest_is_the_operation_unless_another_is_given():
+    assert run_filter("nest", "wildcard x\nnest_under o", {"x": 1}) == [{"o": {"x": 1}}]

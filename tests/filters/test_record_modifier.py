@@ -85,3 +85,8 @@ def test_names_ignore_letter_case_and_a_star_stands_for_the_rest(bodies, names, 
     assert run_filter("record_modifier", section, *map(dict, bodies)) == [
         body for body in expected if body
     ]
+
+
+def test_a_record_without_a_value_is_refused():
+    with pytest.raises(ConfigError, match="'a' has no value"):
+        make_plugin("filter", "record_modifier", "record a")

@@ -20,6 +20,18 @@ def decoded_as(name, text):
     return decode({"log": text}, field_as=[f"{name} log"])["log"]
 
 
+@pytest.mark.parametrize("rule", ["json", "json a b c"])
+def test_a_rule_of_other_than_two_or_three_words_is_passed_over_with_a_warning(rule):
+    warnings = []
+    assert make_decoding([rule], [], warnings) is None
+    assert f"'{rule}' is passed over" in warnings[0]
+
+
+@pytest.mark.parametrize("name", ["escaped", "escaped_utf8", "mysql_quoted"])
+def test_decode_field_takes_maps_alone(name):
+    assert decode({"log": r"'a\tb'"}, field=[f"{name} log"]) == {"log": r"'a\tb'"}
+
+
 def test_no_rules_make_no_decoding():
     assert make_decoding([], [], []) is None
 
@@ -94,8 +106,6 @@ def test_without_an_action_no_other_rule_is_used():
 @pytest.mark.parametrize(
     ("rule", "what"),
     [
-        ("json", "'json' will not do"),
-        ("json a b c", "will not do"),
         ("json log next", "'next' is no action"),
     ],
 )

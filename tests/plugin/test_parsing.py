@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.config.errors import ConfigError, InvalidConfiguration, Problems
+from tailrace.config.errors import InvalidConfiguration, Problems
 from tailrace.config.source import Place, Section
+from tailrace.plugin.base import Parsed
 from tailrace.plugin.parsing import conversions, make_parser, take_times
 from tailrace.testing import entries_of
 from tailrace.testing import make_parser as parser_of
@@ -62,9 +63,37 @@ def test_types_are_read_with_blanks_or_commas_between():
 
 
 @pytest.mark.parametrize("types", ["a", "integer"])
-def test_a_type_that_is_none_is_told(types):
-    with pytest.raises(ConfigError, match="types: '"):
-        conversions(types, [])
+def test_a_field_without_a_type_is_passed_over_with_a_warning(types):
+    warnings = []
+    assert conversions(types, warnings) == {}
+    assert f"types: '{types}' is passed over" in warnings[0]
+
+
+def test_a_time_that_is_kept_is_read_before_it_takes_its_type():
+    made = parser_of(
+        "name p\nformat regex\nregex ^(?<time>.*)$\ntime_key time\ntime_format %s\ntime_keep on\ntypes time:integer"
+    )
+    assert made.parse(["7"]) == Parsed([7 * SECOND], [{"time": 7}])
+
+
+def test_the_time_is_in_the_field_time_unless_another_is_named():
+    assert parser_of(JSON + "time_format %s").parse(['{"time":"7","a":1}']) == Parsed(
+        [7 * SECOND], [{"a": 1}]
+    )
+
+
+def test_a_time_format_with_an_unknown_letter_is_warned_of_and_no_time_fits_it():
+    made = parser_of(JSON + "time_format %s.%6N")
+    assert "%6 is not known" in made.warnings[0]
+    assert made.parse(['{"time":"7.000000"}']) == Parsed([None], [{"time": "7.000000"}])
+
+
+def test_a_property_that_is_not_known_is_passed_over_with_a_warning():
+    problems = Problems()
+    section = Section("parser", Place("f"), entries_of(JSON + "colour red"))
+    assert make_parser(section, problems) is not None
+    [problem] = problems
+    assert (problem.severity, "'colour'" in problem.what) == ("warning", True)
 
 
 def test_a_type_that_there_is_not_is_warned_of_and_the_field_stays_text():
@@ -126,11 +155,10 @@ def test_decoded_fields_are_there_before_the_time_is_taken():
         ("name p\nformat yaml", "format 'yaml' is not known"),
         ("name p\nformat regex", "regex is missing"),
         ("name p\nformat regex\nregex (", "regex: "),
-        (JSON + "types a", "types: 'a'"),
         (JSON + "time_format %s\ntime_offset +0100\ntime_zone UTC", "exclude each other"),
-        (JSON + "time_key t\ntime_format %!", "time_format: "),
+        (JSON + "time_key t\ntime_format %", "time_format: "),
         (JSON + "time_keep perhaps", "perhaps"),
-        (JSON + "decode_field json", "decode_field: 'json'"),
+        (JSON + "decode_field json log next", "'next' is no action"),
     ],
 )
 def test_what_is_wrong_with_a_parser_is_told_by_its_name(section, what):

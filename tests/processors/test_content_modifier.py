@@ -94,9 +94,19 @@ def test_values_of_any_type_are_hashed(value, data):
     ]
 
 
-@pytest.mark.parametrize("value", [None, ""])
-def test_where_there_is_nothing_nothing_is_hashed(value):
-    assert changed({"action": "hash", "key": "k"}, {"k": value}) == [("k", value)]
+def test_an_empty_text_is_not_hashed():
+    assert changed({"action": "hash", "key": "k"}, {"k": ""}) == [("k", "")]
+
+
+def test_null_is_hashed_as_its_name():
+    digest = hashlib.sha256(b"null").hexdigest()
+    assert changed({"action": "hash", "key": "k"}, {"k": None}) == [("k", digest)]
+
+
+@pytest.mark.parametrize("action", ["insert", "upsert"])
+@pytest.mark.parametrize(("key", "value"), [("k", ""), ("", "v")])
+def test_an_empty_key_or_value_is_one(action, key, value):
+    assert changed({"action": action, "key": key, "value": value}, {}) == [(key, value)]
 
 
 def test_the_metadata_may_be_changed_instead():

@@ -6,7 +6,7 @@
 All times are whole nanoseconds since 1970-01-01 UTC, negative before.
 """
 
-from tailrace.model.time.errors import TimeFormatError
+from tailrace.model.time.errors import TimeFormatError, UnknownConversionError
 from tailrace.model.time.reading import TimeFormat
 from tailrace.model.time.writing import DATE_FORMATS, date_encoder, date_values, strftime_ns
 from tailrace.model.time.zones import parse_offset
@@ -15,6 +15,7 @@ __all__ = [
     "DATE_FORMATS",
     "TimeFormat",
     "TimeFormatError",
+    "UnknownConversionError",
     "date_encoder",
     "date_values",
     "parse_offset",

@@ -3,3 +3,7 @@
 
 class TimeFormatError(ValueError):
     """A time format, offset or zone that cannot be used."""
+
+
+class UnknownConversionError(TimeFormatError):
+    """A time format with a letter that stands for nothing."""

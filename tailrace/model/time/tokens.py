@@ -12,7 +12,7 @@ from enum import Enum, auto
 from functools import cache
 from typing import Final, NamedTuple
 
-from tailrace.model.time.errors import TimeFormatError
+from tailrace.model.time.errors import TimeFormatError, UnknownConversionError
 from tailrace.model.time.zones import NUMERIC_ZONE, named_zone
 
 _BLANKS: Final = r"[\t-\r ]*+"
@@ -96,7 +96,9 @@ def _conversion(text: str, place: int, whole: str) -> tuple[str, int]:
     if modifier and modifier in _MODIFIED:
         letter = text[place + 1 : place + 2]
         if not letter or letter not in _MODIFIED[modifier]:
-            raise TimeFormatError(f"{whole!r}: %{modifier}{letter} is not known in a time format")
+            raise UnknownConversionError(
+                f"{whole!r}: %{modifier}{letter} is not known in a time format"
+            )
         return letter, place + 2
     if not modifier:
         raise TimeFormatError(
@@ -119,7 +121,7 @@ def _converted(letter: str, whole: str) -> Iterator[Token]:
     elif letter in _FIELDS:
         yield _field(letter)
     else:
-        raise TimeFormatError(
+        raise UnknownConversionError(
             f"{whole!r}: %{letter} is not known in a time format.{_HINTS.get(letter, '')}"
         )
 
