@@ -106,7 +106,7 @@ def guarantee(source: Instance, output: Instance, service: ServiceOptions) -> di
     """What is promised for events on this way, and why."""
     options = output.options
     if options.retry_limit is not None:
-        limit = 1 if options.retry_limit == -1 else options.retry_limit
+        limit = 1 if options.retry_limit < 0 else options.retry_limit
         end = f"given up, counted, after {limit} retries (retry_limit)"
     elif options.queue_full in ("drop_oldest", "drop_newest"):
         end = f"a full queue drops ({options.queue_full})"

@@ -37,6 +37,7 @@ from tailrace.engine.steps import FilterStep, add_to, apply_step, apply_steps, t
 from tailrace.engine.ticks import process_age
 from tailrace.engine.tracing import PRE_OUTPUT, Trace, Tracer
 from tailrace.model import LOGS, METRICS, PROFILES, TRACES, Chunk, Receipt
+from tailrace.plugin.base import DEFAULT_RETRIES, NO_RETRY_LIMIT
 from tailrace.plugin.log import Log
 from tailrace.wire.size import packed_size
 
@@ -258,13 +259,19 @@ class Pipeline:
         return (lambda: self._outputs_by_name[name]) if name else None
 
     def _queue_settings(self, instance: Instance, service: ServiceOptions) -> QueueSettings:
-        options = instance.options
+        options, retry_limit = instance.options, instance.options.retry_limit
+        if retry_limit == NO_RETRY_LIMIT:
+            instance.context.log.warn(
+                f"retry_limit: a number below 1 will not do, {DEFAULT_RETRY_LIMIT} counts. For none give no_retries."
+            )
         return QueueSettings(
             flush_interval=service.flush,
             first_beat=self._first_beat,
             retry_base=service.scheduler_base,
             retry_cap=service.scheduler_cap,
-            retry_limit=DEFAULT_RETRY_LIMIT if options.retry_limit == -1 else options.retry_limit,
+            retry_limit=DEFAULT_RETRY_LIMIT
+            if retry_limit in (DEFAULT_RETRIES, NO_RETRY_LIMIT)
+            else retry_limit,
             workers=max(1, options.workers),
             disk_limit=options.storage_total_limit_size,
             soft_limit=min(SOFT_LIMIT_BYTES, options.queue_limit or SOFT_LIMIT_BYTES),

@@ -9,13 +9,14 @@ With a `format` the events are encoded before they are thrown away, which shows 
 
 from collections.abc import Callable
 
-from tailrace.config import one_of, option
+from tailrace.config import option
 from tailrace.model import LOGS, METRICS, PROFILES, TRACES, Chunk
+from tailrace.net.formats import LAYOUTS, known_layout
 from tailrace.plugin import Output, OutputOptions, output_plugin
 
 
 class NullOptions(OutputOptions):
-    format: str = option("", reader=one_of("msgpack", "json", "json_stream", "json_lines"))
+    format: str = option("")
     """Encode the events in this format first: msgpack, json, json_stream or json_lines; default: do nothing."""
 
     json_date_format: str = "double"
@@ -32,7 +33,8 @@ class Null(Output[NullOptions]):
 
     def __init__(self, options: NullOptions) -> None:
         super().__init__(options)
-        self.encode = encoder(options)
+        layout = options.format and known_layout(options.format, LAYOUTS, self.context.log)
+        self.encode = encoder(options, layout)
 
     async def flush(self, chunk: Chunk) -> None:
         """Deliver nothing."""
@@ -40,9 +42,8 @@ class Null(Output[NullOptions]):
             self.encode(chunk)
 
 
-def encoder(options: NullOptions) -> Callable[[Chunk], bytes] | None:
+def encoder(options: NullOptions, layout: str) -> Callable[[Chunk], bytes] | None:
     """What turns a chunk into bytes of the format that was asked for."""
-    layout = options.format
     if not layout:
         return None
     if layout == "msgpack":

@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
@@ -205,15 +206,20 @@ class ProcessorOptions(PluginOptions):
     """What every processor takes. In YAML it takes a `condition` as well, which the engine applies."""
 
 
+DEFAULT_RETRIES, NO_RETRY_LIMIT = -1, -2
+"""Instead of a limit: none is given, or one that can't be; either way the default counts."""
+INTEGER = re.compile(r"[+-]?\d{1,18}")
+
+
 def read_retry_limit(value: Any) -> int | None:
-    """Retries after the first try; None: without limit; 0: none."""
+    """Retries after the first try; None: without limit; 0: none; `NO_RETRY_LIMIT` for a number below 1, as in Fluent Bit."""
     word = text(value).strip().lower()
     if word in ("no_limits", "false", "off", "unlimited"):
         return None
     if word == "no_retries":
         return 0
-    if word.isdigit() and int(word) > 0:
-        return int(word)
+    if INTEGER.fullmatch(word):
+        return int(word) if int(word) > 0 else NO_RETRY_LIMIT
     raise ConfigError(
         f"{value!r} is no retry limit.", "Give a number from 1, no_limits, false or no_retries."
     )
@@ -234,7 +240,7 @@ class OutputOptions(MatchOptions):
     is_common = True
 
     retry_limit: int | None = option(
-        -1, reader=Reader("number | no_limits | no_retries | false", read_retry_limit)
+        DEFAULT_RETRIES, reader=Reader("number | no_limits | no_retries | false", read_retry_limit)
     )
     """How often a chunk is tried again: a number, `no_limits` or `false` (for ever), `no_retries`; default: `scheduler.retry_limit`, 1."""
 

@@ -255,6 +255,25 @@ def test_a_dead_output_never_holds_up_a_healthy_one():
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize(
+    ("given", "limit", "warnings"),
+    [("0", 1, 1), ("-3", 1, 1), ("5", 5, 0), ("no_retries", 0, 0), ("False", None, 0)],
+)
+def test_a_retry_limit_below_1_is_reported_and_the_default_counts(given, limit, warnings):
+    made = configuration([], [], [{"name": "test_sink", "match": "*", "retry_limit": given}])
+
+    async def scenario():
+        plan, problems, sink = build(made)
+        assert not problems.errors
+        pipeline = Pipeline(plan, Log(sink))
+        [instance] = plan.outputs
+        settings = pipeline._queue_settings(instance, plan.services.options)
+        return settings.retry_limit, [text for _, text in sink.messages if "retry_limit" in text]
+
+    found, messages = asyncio.run(scenario())
+    assert (found, len(set(messages))) == (limit, warnings)
+
+
 def test_a_mistake_in_a_queue_does_not_end_its_output(monkeypatch):
     monkeypatch.setattr("tailrace.engine.pipeline.QUEUE_RESTART_SECONDS", 0.01)
 
@@ -308,7 +327,7 @@ def test_events_that_no_output_wants_are_settled_and_counted():
         ([{"tag": "t"}], [], [], "this input has no name"),
         ([{"name": "test_source", "chunk": "3"}], [], [], "Did you mean 'chunks'?"),
         ([{"name": "test_source", "chunks": "x"}], [], [], "'x' is no number"),
-        ([], [], [{"name": "null", "retry_limit": "-2"}], "is no retry limit"),
+        ([], [], [{"name": "null", "retry_limit": "often"}], "is no retry limit"),
     ],
 )
 def test_all_problems_are_found_before_data_flows(inputs, filters, outputs, expected):

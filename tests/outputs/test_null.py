@@ -4,9 +4,8 @@ import asyncio
 
 import pytest
 
-from tailrace.config.errors import InvalidConfiguration
 from tailrace.model import LOGS, METRICS, PROFILES, TRACES, Chunk
-from tailrace.testing import chunk_of, make_plugin, run_output
+from tailrace.testing import FakeContext, chunk_of, make_plugin, run_output
 
 
 def flush(chunk):
@@ -56,6 +55,11 @@ def test_a_format_is_encoded_before_it_is_thrown_away(form):
     assert chunk.decoded
 
 
-def test_an_unknown_format_is_refused():
-    with pytest.raises(InvalidConfiguration, match="json_lines"):
-        make_plugin("output", "null", "format xml")
+def test_an_unknown_format_is_reported_and_counts_as_msgpack():
+    context = FakeContext("null.0")
+    chunk = Chunk.of_packed("t", b"\x90", 1, lambda packed: ([1], None, [{"n": 1}]))
+    asyncio.run(make_plugin("output", "null", "format xml", context=context).flush(chunk))
+    assert chunk.decoded
+    [(level, message)] = context.sink.messages
+    assert level == "error"
+    assert "xml" in message

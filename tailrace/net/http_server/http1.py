@@ -145,7 +145,7 @@ class Http1(asyncio.Protocol):
             return
         length = self.headers.get("content-length", "")
         if length.isdecimal() and int(length[:20]) > self.limits.body_bytes:
-            self.fail(plain(413))
+            self.fail(Response(413))
             return
         is_asked = self.headers.get("expect", "").lower() == "100-continue"
         if is_asked and not self.discarding and not self.waiting and not self.answering:
@@ -155,7 +155,7 @@ class Http1(asyncio.Protocol):
         if self.discarding:
             return
         if self.body_bytes + len(part) > self.limits.body_bytes:
-            self.fail(plain(413))
+            self.fail(Response(413))
         elif not self.server.held.take(len(part)):
             self.fail(self.server.busy())
         else:

@@ -109,9 +109,14 @@ def fixed_beginning(path: str) -> str:
     return "/".join(fixed) or "."
 
 
+def _underlines(found: re.Match[str]) -> str:
+    """One for each byte, as in Fluent Bit: other tags of the same letters keep files of their own more often."""
+    return "_" * len(found.group().encode("utf-8", "surrogateescape"))
+
+
 def name_of_tag(tag: str) -> str:
     """A relative path made of a tag: safe characters, no empty, `.` or `..` parts."""
-    safe = UNSAFE_IN_TAG.sub("_", tag.replace("\\", "/"))
+    safe = UNSAFE_IN_TAG.sub(_underlines, tag.replace("\\", "/"))
     parts = ["_" if part in (".", "..") else part for part in safe.split("/") if part]
     return "/".join(parts) or "_"
 

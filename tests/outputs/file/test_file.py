@@ -198,6 +198,10 @@ def test_no_more_moved_files_than_asked_for(tmp_path):
     assert len(left) == 4
 
 
+def test_a_letter_beyond_ascii_becomes_as_many_underlines_as_it_has_bytes():
+    assert name_of_tag("é/€ b") == "__/____b"
+
+
 @given(st.text(st.sampled_from("./\\a\0é"), max_size=12) | st.text(max_size=12))
 def test_no_tag_leads_out_of_the_folder(tag):
     with tempfile.TemporaryDirectory() as folder:
