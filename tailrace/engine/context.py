@@ -149,9 +149,10 @@ class EngineContext:
 
 def is_over(timer: Any) -> bool:
     """Whether a one-shot timer was cancelled or has run (its time is past)."""
-    if isinstance(timer, asyncio.TimerHandle):
-        return timer.cancelled() or timer.when() < asyncio.get_running_loop().time()
-    return False
+    if isinstance(timer, (RepeatingTimer, PendingTimer)):
+        return False
+    when = getattr(timer, "when", None)  # uvloop's have none when their time was past at once
+    return timer.cancelled() or when is None or when() < asyncio.get_running_loop().time()
 
 
 __all__ = ["EngineContext", "MetricRegistry", "RepeatingTimer"]

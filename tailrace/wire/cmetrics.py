@@ -107,7 +107,7 @@ def _sample_map(sample: Sample) -> dict[str, Any]:
             "negative_buckets": value.negative,
             "count": value.count,
             "sum_set": int(value.sum is not None),
-            "sum": bits_of(value.sum or 0.0),
+            "sum": bits_of(0.0 if value.sum is None else value.sum),
         }
     elif isinstance(value, Summary):
         made["summary"] = {
