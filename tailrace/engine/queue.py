@@ -430,11 +430,33 @@ class OutputQueue:
             if self._prepare is not None:
                 chunk = self._prepare(chunk)
         except (OSError, ValueError) as error:
-            self.log.error(f"{batch.count} events can't be read back from storage: {error}")
+            if self._take_out_unreadable(batch):
+                return self._open_batch(batch) if batch.items else None
+            self.log.error(f"{batch.count} events can't be made ready: {error}")
             self._end(batch.items, rejected="storage can't be read")
             return None
         batch.chunk = chunk
         return chunk
+
+    def _take_out_unreadable(self, batch: Batch) -> bool:
+        """Leave out the items that can't be read, so that they don't cost the others; their files stay. Whether there are any."""
+        found = False
+        for item in list(batch.items):
+            try:
+                item.chunk.unopened().open()
+            except (OSError, ValueError) as error:
+                found = True
+                batch.items.remove(item)
+                self.log.error(f"{item.count} events can't be read back from storage: {error}")
+                if not item.disk_bytes:
+                    self._end([item], rejected="storage can't be read")
+                    continue
+                self.nbytes -= item.nbytes
+                self.disk_bytes -= item.disk_bytes
+                self.book.in_flight -= item.count
+                self.book.reject(item.count, "storage can't be read")
+        self._tell_room()
+        return found
 
     async def _flush(self, lane: Lane) -> None:
         flush_id = next(self._sequence)
@@ -661,6 +683,9 @@ class OutputQueue:
                 routed = item.count - lost if item.chunk.kind is LOGS else 0
                 route.deliver(routed, item.packed - lost_bytes, now - item.born)
             item.receipt.release(lost, reason)
+        self._tell_room()
+
+    def _tell_room(self) -> None:
         if self._less is not None and not self._less.done():
             self._less.set_result(None)
         self._on_room()

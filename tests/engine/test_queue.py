@@ -407,3 +407,26 @@ def test_a_time_that_has_passed_is_no_problem_under_uvloop():
         return bench.output.flushed
 
     assert uvloop.run(scenario()) == [[number] for number in range(50)]
+
+
+def test_a_file_that_can_not_be_read_costs_no_neighbour_and_stays():
+    def gone():
+        raise FileNotFoundError(2, "No such file or directory")
+
+    def on_disk(count, load):
+        stub = Chunk("t", [], [], None, 100)
+        stub.defer(count, load)
+        return stub
+
+    async def scenario():
+        bench = Bench(Recorder())
+        loads = [lambda: ([0], None, [{"n": 1}]), gone, lambda: ([0], None, [{"n": 3}])]
+        for load in loads:
+            receipt = Receipt(lambda each: bench.settled.append(each.refused))
+            bench.queue.put(on_disk(1, load), receipt, "source", 100, 4096)
+        await bench.until_empty()
+        assert bench.output.flushed == [[1, 3]]
+        assert bench.settled == [0, 0]  # the file of the one that can't be read stays
+        assert bench.book.rejected == {"storage can't be read": 1}
+
+    asyncio.run(scenario())
