@@ -251,6 +251,22 @@ class Acceptor:
         await asyncio.sleep(0)
 
 
+class Outflow:
+    """Notices that a client takes nothing of what waits to be sent to it; asked about once a second, in `look`."""
+
+    def __init__(self) -> None:
+        self._left = 0
+        self._since = 0.0
+
+    def stands_still(self, transport: Any, now: float, seconds: float) -> bool:
+        """Whether it has taken nothing for longer than `seconds` (0: never)."""
+        left = transport.get_write_buffer_size()
+        if not self._left or left < self._left:
+            self._since = now
+        self._left = left
+        return bool(seconds and left and now - self._since > seconds)
+
+
 def peer_of(transport: Any) -> str:
     """The client's address without its port; empty on a Unix socket."""
     name = transport.get_extra_info("peername")

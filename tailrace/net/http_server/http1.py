@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import httptools
 
-from tailrace.net.acceptor import peer_of
+from tailrace.net.acceptor import Outflow, peer_of
 from tailrace.net.http_server.messages import REASONS, Request, Response, plain
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class Http1(asyncio.Protocol):
         self.begun_at = 0.0
         """When the request that is coming in began; 0: none is."""
         self.reading_paused = False
+        self.outflow = Outflow()
         self.drained: asyncio.Future[None] | None = None
         self.postponed = b""
         """The head of a request that is to be read again; see `postpone`."""
@@ -258,10 +259,13 @@ class Http1(asyncio.Protocol):
             self.transport.close()
 
     def look(self, now: float) -> None:
-        """Close when the client has been silent, or slow, for too long."""
+        """Close when the client has been silent, or slow, for too long; cut it off when it takes nothing of an answer."""
+        limits = self.limits
+        if self.outflow.stands_still(self.transport, now, limits.idle_seconds):
+            self.transport.abort()
+            return
         if self.answering or self.waiting or self.closing:
             return
-        limits = self.limits
         if (
             self.begun_at
             and limits.request_seconds

@@ -17,7 +17,7 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
-from tailrace.net.acceptor import peer_of
+from tailrace.net.acceptor import Outflow, peer_of
 from tailrace.net.http_server.messages import Request, Response, plain
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class Http2(asyncio.Protocol):
         self.heard_at = server.now()
         self.closing = False
         self.streams: dict[int, Stream] = {}
+        self.outflow = Outflow()
         self.resets = 0
         self.finished = 0
         config = h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
@@ -172,14 +173,17 @@ class Http2(asyncio.Protocol):
         if stream is None or stream.rest is not None:
             return
         body = b"".join(stream.parts)
-        stream.parts = []
+        stream.parts, stream.body_bytes = [], 0  # it is the handler's now; see `answer`
         request = Request(stream.method, stream.target, stream.headers, body, "2", self.peer)
         stream.task = self.server.spawn(self.answer(number, request))
 
     # Answers
 
     async def answer(self, number: int, request: Request) -> None:
-        response = await self.server.answer(request)
+        try:
+            response = await self.server.answer(request)
+        finally:
+            self.server.held.give_back(len(request.body))
         if number in self.streams and not self.closing:
             self.reply(number, response, is_head=request.method == "HEAD")
             self.send()
@@ -251,9 +255,14 @@ class Http2(asyncio.Protocol):
             self.transport.close()
 
     def look(self, now: float) -> None:
-        """Close when the client has been silent for too long and waits for no answer."""
+        """Close when the client has been silent for too long, unless a handler works for it; cut it off when it takes nothing."""
         limits = self.limits
-        waits = any(stream.task is not None for stream in self.streams.values())
+        if self.outflow.stands_still(self.transport, now, limits.idle_seconds):
+            self.transport.abort()
+            return
+        waits = any(
+            stream.task is not None and stream.rest is None for stream in self.streams.values()
+        )
         if limits.idle_seconds and now - self.heard_at > limits.idle_seconds and not waits:
             self.close()
 

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import uvloop
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -128,6 +129,26 @@ def test_a_silent_connection_is_closed():
 def test_a_request_that_comes_too_slowly_is_answered_with_408():
     limits = HttpLimits(request_seconds=0.1)
     assert [status for status, _ in exchange(b"GET / HTTP/1.1\r\n", limits)] == [408]
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_a_client_that_takes_nothing_of_its_answer_is_cut_off(run):
+    async def handler(request):
+        return Response(200, b"x" * (32 << 20))
+
+    async def scenario():
+        async with serving(handler, HttpLimits(idle_seconds=0.1)) as server:
+            _, writer = await asyncio.open_connection("127.0.0.1", server.ports[0], limit=1)
+            writer.write(GET * 20)
+            async with asyncio.timeout(5):
+                while not server.connections:
+                    await asyncio.sleep(0.01)
+                while server.connections:
+                    await asyncio.sleep(0.01)
+            writer.close()
+            return server.held.count
+
+    assert run(scenario()) == 0
 
 
 def test_connections_over_the_limit_are_closed():

@@ -214,6 +214,49 @@ def test_a_silent_connection_is_closed():
     assert asyncio.run(scenario()) == h2.errors.ErrorCodes.NO_ERROR
 
 
+def test_a_client_that_gives_no_room_for_its_answer_is_closed_and_holds_no_body():
+    async def handler(request):
+        return Response(200, b"x" * 100_000)
+
+    async def scenario():
+        limits = HttpLimits(idle_seconds=0.1)
+        async with serving(handler, limits) as server, client(server) as http:
+            http.request("POST", "/", b"a" * 1000)
+            async with asyncio.timeout(10):
+                while data := await http.reader.read(65536):
+                    for event in http.http.receive_data(data):
+                        http.note(event)
+                    assert not http.statuses or server.held.count == 0
+            return http.ended, http.terminated
+
+    assert asyncio.run(scenario()) == (set(), h2.errors.ErrorCodes.NO_ERROR)
+
+
+def test_a_reset_request_counts_as_held_until_its_handler_has_ended():
+    async def scenario():
+        go_on = asyncio.Event()
+
+        async def handler(request):
+            await go_on.wait()
+            return Response(200)
+
+        async with serving(handler) as server, client(server) as http:
+            number = http.request("POST", "/", b"a" * 1000)
+            http.http.reset_stream(number)
+            http.send()
+            async with asyncio.timeout(5):
+                while not any(getattr(each, "resets", 0) for each in server.connections):
+                    await asyncio.sleep(0.01)
+            held = server.held.count
+            go_on.set()
+            async with asyncio.timeout(5):
+                while server.held.count:
+                    await asyncio.sleep(0.01)
+            return held
+
+    assert asyncio.run(scenario()) == 1000
+
+
 @pytest.fixture
 def contexts():
     authority = trustme.CA()
