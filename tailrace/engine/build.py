@@ -92,7 +92,7 @@ def read_service(section: Section, problems: Problems) -> ServiceOptions | None:
             mend=problem.mend,
             place=problem.place,
             where="service",
-            exit_code=FAILED_LOAD,
+            exit_code=FAILED_START if problem.what.startswith("storage.sync:") else FAILED_LOAD,
         )
     return options
 

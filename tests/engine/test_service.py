@@ -99,3 +99,11 @@ def test_an_interval_of_nothing_is_an_error(value):
     options, problems = service(f"flush {value}")
     assert options is None
     assert "flush" in str(problems[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "exit_code"), [("storage.sync often", 255), ("storage.checksum maybe", 1)]
+)
+def test_the_exit_code_of_a_mistake_is_that_of_fluent_bit(text, exit_code):
+    [problem] = service(text)[1]
+    assert problem.exit_code == exit_code
