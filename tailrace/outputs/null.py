@@ -11,8 +11,8 @@ from collections.abc import Callable
 
 from tailrace.config import option
 from tailrace.model import LOGS, METRICS, PROFILES, TRACES, Chunk
-from tailrace.net.formats import LAYOUTS, known_layout
 from tailrace.plugin import Output, OutputOptions, output_plugin
+from tailrace.plugin.log import Log
 
 
 class NullOptions(OutputOptions):
@@ -33,8 +33,7 @@ class Null(Output[NullOptions]):
 
     def __init__(self, options: NullOptions) -> None:
         super().__init__(options)
-        layout = options.format and known_layout(options.format, LAYOUTS, self.context.log)
-        self.encode = encoder(options, layout)
+        self.encode = encoder(options, self.context.log) if options.format else None
 
     async def flush(self, chunk: Chunk) -> None:
         """Deliver nothing."""
@@ -42,10 +41,11 @@ class Null(Output[NullOptions]):
             self.encode(chunk)
 
 
-def encoder(options: NullOptions, layout: str) -> Callable[[Chunk], bytes] | None:
-    """What turns a chunk into bytes of the format that was asked for."""
-    if not layout:
-        return None
+def encoder(options: NullOptions, log: Log) -> Callable[[Chunk], bytes]:
+    """What turns a chunk into bytes of the format that was asked for; what it needs is imported for it alone."""
+    from tailrace.net.formats import LAYOUTS, known_layout
+
+    layout = known_layout(options.format, LAYOUTS, log)
     if layout == "msgpack":
         from tailrace.wire.msgpack import encode_events
 
