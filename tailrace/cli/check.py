@@ -60,6 +60,12 @@ def look_at_routes(checked: Checked) -> list[dict[str, str]]:
     retags = any(instance.context.plugin in RETAGGING for instance in plan.filters)
     routes = []
     matched: set[str] = set()
+    if not plan.inputs:
+        problems.add(
+            "there is no input, so nothing comes in.",
+            mend="Add an [INPUT] section, or an item of pipeline.inputs.",
+            severity="warning",
+        )
     for source in plan.inputs:
         tag = source.plugin.tag
         goes_to = [output for output, rule in rules if rule is not None and rule(tag)]
@@ -133,8 +139,12 @@ def show_text(file: str, problems: Problems, routes: list[dict[str, str]]) -> No
     for route in routes:
         print(f"route: {route['input']} -> {route['output']}: {route['guarantee']}; {route['why']}")
     errors = len(problems.errors)
-    warnings = len(problems.found) - errors
-    print(f"{file}: {errors} errors, {warnings} warnings")
+    print(f"{file}: {counted(errors, 'error')}, {counted(len(problems.found) - errors, 'warning')}")
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, as: 1 error."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def show_json(file: str, problems: Problems, routes: list[dict[str, str]]) -> None:

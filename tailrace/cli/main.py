@@ -41,6 +41,12 @@ def run(argv: list[str]) -> int:
         from importlib import import_module
 
         return int(import_module(f"tailrace.cli.{argv[0]}").run(argv[1:]))
+    if argv and not argv[0].startswith("-"):
+        from tailrace.config.errors import did_you_mean
+
+        if mend := did_you_mean(argv[0], SUBCOMMANDS):
+            print(f"tailrace: there is no command '{argv[0]}'. {mend}", file=sys.stderr)
+            return 1
     from tailrace.cli.run import run as run_agent
 
     return run_agent(argv)

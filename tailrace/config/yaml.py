@@ -75,6 +75,15 @@ class YAMLReader:
             what = getattr(error, "problem", None) or str(error)
             self._problems.add(f"this is no YAML: {what}.", place=place)
             return None
+        except UnicodeEncodeError as error:  # bytes that `read_text` let survive
+            before = text[: error.start]
+            place = Place(str(path), before.count("\n") + 1, error.start - before.rfind("\n"))
+            self._problems.add(
+                f"byte 0x{ord(text[error.start]) & 0xFF:02x} is not UTF-8, as YAML has to be.",
+                mend="Save the file as UTF-8.",
+                place=place,
+            )
+            return None
         except ValueError as error:  # characters that YAML has no place for
             self._problems.add(f"this is no YAML: {error}.", place=Place(str(path)))
             return None

@@ -170,6 +170,8 @@ class Agent:
         self._log.info(
             f"[tailrace] version={__version__}, {len(plan.inputs)} inputs, {len(plan.outputs)} outputs"
         )
+        if not plan.inputs:
+            self._log.warn("[tailrace] there is no input, so nothing comes in: give -i or -c (-h)")
 
     async def _tell_companions(self, service: ServiceOptions) -> None:
         problems = Problems()

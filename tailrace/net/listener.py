@@ -24,6 +24,8 @@ def datagram_socket(host: str, port: int, *, share_port: bool = False) -> socket
 
 
 def bound_socket(host: str, port: int, kind: socket.SocketKind, share_port: bool) -> socket.socket:
+    if not 0 <= port <= 65535:
+        raise ConfigError(f"{port} is no port.", "Give a number from 0 (any free one) to 65535.")
     try:
         family, _, _, _, address = socket.getaddrinfo(
             host, port, type=kind, flags=socket.AI_PASSIVE | socket.AI_NUMERICSERV

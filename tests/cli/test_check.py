@@ -113,3 +113,10 @@ def test_a_wrong_service_option_does_not_hide_errors_of_plugins(check):
     _, out = check("[SERVICE]\n    flush soon\n" + GOOD.replace("name null", "name nowhere"))
     assert "soon" in out
     assert "nowhere" in out
+
+
+def test_a_configuration_without_inputs_is_warned_of(check):
+    code, out = check("[OUTPUT]\n    name null\n    match *\n", "--deny-warnings")
+    assert code == 2
+    assert "there is no input" in out
+    assert out.endswith("0 errors, 1 warning\n")

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+from tailrace.cli import main
 from tailrace.cli.run import run
 
 ENTRY = [sys.executable, "-c", "from tailrace.cli.main import main; main()"]
@@ -26,3 +27,8 @@ def test_the_version_names_what_it_is_compatible_with():
 def test_a_working_directory_that_is_not_there_is_an_error(capsys, tmp_path):
     assert run(["-w", str(tmp_path / "nowhere"), "-i", "dummy", "-o", "null"]) == 255
     assert "nowhere" in capsys.readouterr().err
+
+
+def test_a_mistyped_command_is_answered_with_the_right_one(capsys):
+    assert main.run(["chek", "agent.conf"]) == 1
+    assert "there is no command 'chek'. Did you mean 'check'?" in capsys.readouterr().err

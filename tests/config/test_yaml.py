@@ -124,3 +124,10 @@ def test_any_text_gives_a_configuration_or_problems(tmp_path_factory, text):
     path = tmp_path_factory.mktemp("any") / "x.yaml"
     path.write_text(text, "utf-8", "surrogateescape")
     assert load(path, None, {}) is not None
+
+
+def test_a_byte_that_is_not_utf8_is_named_with_its_place(tmp_path):
+    path = tmp_path / "agent.yaml"
+    path.write_bytes(b"pipeline:\n  caf\xe9: 1\n")
+    _, problems = load(path, None, {})
+    assert "agent.yaml:2:6: byte 0xe9 is not UTF-8" in str(problems.errors[0])

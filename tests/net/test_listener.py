@@ -53,3 +53,9 @@ def test_a_file_in_the_way_of_a_unix_socket_stays(tmp_path):
     with pytest.raises(ConfigError, match="file"):
         unix_socket(str(path), socket.SOCK_DGRAM)
     assert path.read_text() == "keep me"
+
+
+@pytest.mark.parametrize("port", [-1, 65536])
+def test_a_number_that_is_no_port_is_an_error_and_not_another_port(port):
+    with pytest.raises(ConfigError, match=f"{port} is no port"):
+        listening_socket("127.0.0.1", port)
