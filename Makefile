@@ -44,8 +44,7 @@ unit: setup
 
 conformance: setup ## Play the recorded cases of what is built (K=pattern: of ids that contain it)
 ifneq ($(CONFORMANCE),)
-	$(BIN)/python $(CONFORMANCE) --agent $(abspath $(BIN)/tailrace) --jobs 3 \
-	  --scope tests/conformance_scope.txt --differences tests/conformance_differences.toml $(if $(K),-k $(K),)
+	$(BIN)/python tests/recorded_cases.py $(CONFORMANCE) $(abspath $(BIN)/tailrace) $(if $(K),-k $(K),)
 else
 	@echo "no conformance cases beside this checkout: passed over"
 endif
