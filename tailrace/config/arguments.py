@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, field
 
 from tailrace.config.errors import Place, did_you_mean
 from tailrace.config.source import Entry, Section
@@ -101,36 +100,36 @@ class ArgumentsError(ValueError):
     """What is wrong with the command line, and how to mend it."""
 
 
-@dataclass(slots=True)
 class TraceArguments:
     """A trace to begin with: `--trace`, or `--trace-input` and its companions."""
 
-    input: str = ""
-    output: str = "stdout"
-    properties: dict[str, str] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self.input = ""
+        self.output = "stdout"
+        self.properties: dict[str, str] = {}
 
 
-@dataclass(slots=True)
 class Arguments:
-    """What the command line says."""
+    """What the command line says. A plain class: as a dataclass it would cost a millisecond of every start."""
 
-    config: str | None = None
-    service: list[Entry] = field(default_factory=list)
-    sections: list[Section] = field(default_factory=list)
-    """Plugins in order, each with its entries."""
-    plugins: list[Entry] = field(default_factory=list)
-    stream_tasks: list[Entry] = field(default_factory=list)
-    trace: TraceArguments = field(default_factory=TraceArguments)
-    workdir: str = ""
-    dry_run: bool = False
-    daemon: bool = False
-    supervisor: bool = False
-    watch: bool = False
-    version: bool = False
-    help: bool = False
-    help_plugin: tuple[str, str] | None = None
-    json_schema: bool = False
-    verbosity: int = 0
+    def __init__(self) -> None:
+        self.config: str | None = None
+        self.service: list[Entry] = []
+        self.sections: list[Section] = []
+        """Plugins in order, each with its entries."""
+        self.plugins: list[Entry] = []
+        self.stream_tasks: list[Entry] = []
+        self.trace = TraceArguments()
+        self.workdir = ""
+        self.dry_run = False
+        self.daemon = False
+        self.supervisor = False
+        self.watch = False
+        self.version = False
+        self.help = False
+        self.help_plugin: tuple[str, str] | None = None
+        self.json_schema = False
+        self.verbosity = 0
 
 
 def parse(argv: list[str]) -> Arguments:

@@ -61,21 +61,22 @@ class Section:
         return iter(self.entries)
 
 
-@dataclass(slots=True)
 class Configuration:
     """All that the files and the command line said, in order."""
 
-    service: Section
-    env: dict[str, str] = field(default_factory=dict)
-    parsers: list[Section] = field(default_factory=list)
-    multiline_parsers: list[Section] = field(default_factory=list)
-    inputs: list[Section] = field(default_factory=list)
-    filters: list[Section] = field(default_factory=list)
-    outputs: list[Section] = field(default_factory=list)
-    customs: list[Section] = field(default_factory=list)
-    stream_tasks: list[Section] = field(default_factory=list)
-    upstreams: list[Section] = field(default_factory=list)
-    plugins: list[Entry] = field(default_factory=list)
-    """Paths of external plugins (`plugins_file`, `-e`, YAML `plugins`)."""
-    files: list[str] = field(default_factory=list)
+    def __init__(self, service: Section) -> None:
+        self.service = service
+        self.env: dict[str, str] = {}
+        self.parsers: list[Section] = []
+        self.multiline_parsers: list[Section] = []
+        self.inputs: list[Section] = []
+        self.filters: list[Section] = []
+        self.outputs: list[Section] = []
+        self.customs: list[Section] = []
+        self.stream_tasks: list[Section] = []
+        self.upstreams: list[Section] = []
+        self.plugins: list[Entry] = []
+        """Paths of external plugins (`plugins_file`, `-e`, YAML `plugins`)."""
+        self.files: list[str] = []
+
     """Every file that was read, the main one first; what `--watch` and reload look at."""

@@ -162,9 +162,9 @@ class Books:
         passed: int = 0,
         unrouted: int = 0,
     ) -> None:
-        self.inputs = inputs or {}
-        self.filters = filters or {}
-        self.outputs = outputs or {}
+        self.inputs = {} if inputs is None else inputs
+        self.filters = {} if filters is None else filters
+        self.outputs = {} if outputs is None else outputs
         self.passed = passed
         """Events that came through all filters."""
         self.unrouted = unrouted

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Literal
 
 
-@dataclass(slots=True)
 class Family:
     """One metric with all its label values; `values` holds the number by labels, the instance first."""
 
-    name: str
-    description: str
-    kind: Literal["counter", "gauge"]
-    labels: tuple[str, ...]
-    values: dict[tuple[str, ...], float] = field(default_factory=dict)
-    instances: set[str] = field(default_factory=set)
-    """Who may count here, whether they have or not."""
+    def __init__(
+        self,
+        name: str,
+        description: str,
+        kind: Literal["counter", "gauge"],
+        labels: tuple[str, ...],
+    ) -> None:
+        self.name = name
+        self.description = description
+        self.kind = kind
+        self.labels = labels
+        self.values: dict[tuple[str, ...], float] = {}
+        self.instances: set[str] = set()
+        """Who may count here, whether they have or not."""
 
 
-@dataclass(slots=True)
 class BoundMetric:
     """A family as one instance sees it: its name is the first label."""
 
-    family: Family
-    instance: str
+    __slots__ = ("family", "instance")
+
+    def __init__(self, family: Family, instance: str) -> None:
+        self.family = family
+        self.instance = instance
 
     def inc(self, amount: float = 1, *labels: str) -> None:
         key = (self.instance, *labels)

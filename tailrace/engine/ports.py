@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tailrace.engine.books import InputBook
@@ -21,21 +20,23 @@ if TYPE_CHECKING:
     from tailrace.engine.pipeline import Pipeline
 
 
-@dataclass(slots=True)
 class Source:
     """Where a chunk comes from: an input, or a filter that emits anew; `routes` are its conditional ones."""
 
-    name: str
-    routable: bool = True
-    routes: list[ConditionalRoute] = field(default_factory=list)
-    is_stored: bool = False
-    """Its chunks are written to the filesystem."""
-    stored_chunks: int = 0
-    stored_bytes: int = 0
-    can_wait: bool = False
-    """It reads again what it has not emitted yet, as files are: nothing is lost while it waits."""
-    loaded_bytes: int = 0
-    """Of chunks on disk that are in memory as well, as MessagePack."""
+    def __init__(
+        self, name: str, routable: bool = True, *, is_stored: bool = False, can_wait: bool = False
+    ) -> None:
+        self.name = name
+        self.routable = routable
+        self.routes: list[ConditionalRoute] = []
+        self.is_stored = is_stored
+        """Its chunks are written to the filesystem."""
+        self.stored_chunks = 0
+        self.stored_bytes = 0
+        self.can_wait = can_wait
+        """It reads again what it has not emitted yet, as files are: nothing is lost while it waits."""
+        self.loaded_bytes = 0
+        """Of chunks on disk that are in memory as well, as MessagePack."""
 
 
 Tap = Callable[[Chunk, Source], None]
@@ -158,20 +159,26 @@ class OutputPort:
         self.born = asyncio.get_running_loop().time()
 
 
-@dataclass(slots=True)
 class Tables:
     """Where chunks go under one plan."""
 
-    plan: Plan
-    inputs: list[InputPort] = field(default_factory=list)
-    outputs: list[OutputPort] = field(default_factory=list)
-    steps: list[FilterStep] = field(default_factory=list)
-    filters_by_tag: TagTable = field(default_factory=lambda: TagTable([]))
-    outputs_by_tag: TagTable = field(default_factory=lambda: TagTable([]))
-    input_steps: dict[str, tuple[FilterStep, ...]] = field(default_factory=dict)
-    """The processors of each input, by its name."""
-    routes: dict[str, list[ConditionalRoute]] = field(default_factory=dict)
-    """Conditional ones, by the name of the input."""
+    def __init__(
+        self,
+        plan: Plan,
+        inputs: list[InputPort] | None = None,
+        outputs: list[OutputPort] | None = None,
+        steps: list[FilterStep] | None = None,
+    ) -> None:
+        self.plan = plan
+        self.inputs = [] if inputs is None else inputs
+        self.outputs = [] if outputs is None else outputs
+        self.steps = [] if steps is None else steps
+        self.filters_by_tag = TagTable([])
+        self.outputs_by_tag = TagTable([])
+        self.input_steps: dict[str, tuple[FilterStep, ...]] = {}
+        """The processors of each input, by its name."""
+        self.routes: dict[str, list[ConditionalRoute]] = {}
+        """Conditional ones, by the name of the input."""
 
     def port_of(self, instance: Instance) -> Any:
         """The port of an instance that runs already."""
