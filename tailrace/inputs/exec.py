@@ -21,6 +21,7 @@ import signal
 from tailrace.config import ConfigError, Size, option
 from tailrace.model import Chunk
 from tailrace.plugin import Emit, Input, InputOptions, input_plugin
+from tailrace.plugin.lines import parsed_chunk
 
 READ_BYTES = 64 * 1024
 LEAST_LINE_BYTES = 2
@@ -139,23 +140,13 @@ class Exec(Input[ExecOptions]):
             return
         size = sum(map(len, lines)) + len(lines)
         texts = b"\n".join(lines).decode("utf-8", "surrogateescape").split("\n")
-        now = self.context.clock.time_ns()
         if self.parser is None:
+            now = self.context.clock.time_ns()
             await emit(Chunk.of_lines(self.tag, [now] * len(texts), "exec", texts, size))
             return
-        parsed = self.parser.parse(texts)
-        pairs = [
-            (now if time is None else time, body)
-            for time, body in zip(parsed.times, parsed.bodies, strict=True)
-            if body is not None
-        ]
-        refused = len(texts) - len(pairs)
-        if refused:
-            self.context.log.warn(f"{refused} lines do not match the parser and are dropped")
-            self.context.drop(refused, "not parsed")
-        if pairs:
-            times, bodies = [time for time, _ in pairs], [body for _, body in pairs]
-            await emit(Chunk(self.tag, times, bodies, None, size))
+        chunk = parsed_chunk(self.parser, texts, self.tag, size, self.context)
+        if chunk is not None:
+            await emit(chunk)
 
 
 def split_lines(data: bytes, most: int) -> tuple[list[bytes], bytes]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from tailrace.config import CommaList, ConfigError, Seconds, Size, option
 from tailrace.model import Body, Chunk
 from tailrace.plugin import Emit, PollingInput, PollingOptions, input_plugin
+from tailrace.plugin.lines import parsed_chunk
 from tailrace.wasm.command import Command
 from tailrace.wasm.engine import Limits, make_engine, stack_warning
 from tailrace.wasm.faults import Fault
@@ -37,7 +38,7 @@ class ExecWasiOptions(PollingOptions):
     """Folders that the program may read and write, with commas between; default: the working directory."""
 
     parser: str = option("")
-    """Read lines with this parser; a line it does not take is left out, with an error."""
+    """Read lines with this parser; a line it does not take is dropped and counted, with an error."""
 
     buf_size: Size = option(4096)
     """Longer lines are cut into records of this size minus one, in bytes."""
@@ -155,25 +156,15 @@ class ExecWasi(PollingInput[ExecWasiOptions]):
         return rest
 
     async def emit_lines(self, lines: list[bytes], emit: Emit) -> None:
-        now = self.context.clock.time_ns()
         nbytes = sum(map(len, lines)) + len(lines)
         texts = [line.decode("utf-8", "surrogateescape") for line in lines]
         if self.parser is None:
+            now = self.context.clock.time_ns()
             await emit(Chunk.of_lines(self.tag, [now] * len(texts), KEY, texts, nbytes))
             return
-        parsed = self.parser.parse(texts)
-        found = [
-            (now if time is None else time, body)
-            for time, body in zip(parsed.times, parsed.bodies, strict=True)
-            if body is not None
-        ]
-        if len(found) < len(texts):
-            self.context.log.error(
-                f"parser '{self.options.parser}' did not take {len(texts) - len(found)} of {len(texts)} lines, which are left out"
-            )
-        if found:
-            times, bodies = [time for time, _ in found], [body for _, body in found]
-            await emit(Chunk(self.tag, times, bodies, None, nbytes))
+        chunk = parsed_chunk(self.parser, texts, self.tag, nbytes, self.context)
+        if chunk is not None:
+            await emit(chunk)
 
 
 def cut(line: bytes, size: int) -> list[bytes]:

@@ -5,7 +5,7 @@ Example:
     Parser json
 
 Without a parser it takes JSON: objects get the present time; `[time, object]` and `[[time, metadata], object]` bring
-their own (seconds). With a parser each line is an event; lines that do not match are left out.
+their own (seconds). With a parser each line is an event; lines that do not match are dropped and counted, as is what is no JSON.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 from tailrace.config import Size, option
 from tailrace.model import Chunk
 from tailrace.plugin import Emit, Input, InputOptions, input_plugin
+from tailrace.plugin.lines import parsed_chunk
 from tailrace.wire.events import Collected, collect_events
 from tailrace.wire.json import decode_stream
 
@@ -51,6 +52,7 @@ class Stdin(Input[StdinOptions]):
                 self.context.log.error(
                     f"{len(pending)} bytes without the end of a record are dropped (buffer_size)"
                 )
+                self.context.drop(1, "too long")
                 pending = b""
         await self.take(pending, emit, ended=True)
         self.context.stop_agent()
@@ -68,18 +70,22 @@ class Stdin(Input[StdinOptions]):
             end = data.find(b"\n") + 1
             if not end and not ended:
                 break
-            self.context.log.warn(f"a line that is no JSON is passed over: {error}")
+            self.drop(1, f"a line that is no JSON is dropped: {error}")
             data = data[end:] if end else b""
         if ended and data.strip():
-            self.context.log.warn(f"the last {len(data)} bytes are no whole JSON and are dropped")
+            self.drop(1, f"the last {len(data)} bytes are no whole JSON and are dropped")
         return data
+
+    def drop(self, count: int, why: str) -> None:
+        self.context.log.warn(why)
+        self.context.drop(count, "unreadable")
 
     async def emit_values(self, values: list[Any], nbytes: int, emit: Emit) -> None:
         found: Collected = collect_events(values, self.context.clock.time_ns())
         if found.bodies:
             await emit(Chunk(self.tag, found.times, found.bodies, found.metadata, nbytes))
         if found.refused:
-            self.context.log.warn(f"{found.refused} values are no records and are passed over")
+            self.drop(found.refused, f"{found.refused} values are no records and are dropped")
 
     async def take_lines(self, data: bytes, emit: Emit, ended: bool) -> bytes:
         assert self.parser is not None
@@ -87,23 +93,9 @@ class Stdin(Input[StdinOptions]):
         text = data[:end].decode("utf-8", "surrogateescape")
         lines = [line.removesuffix("\r") for line in text.split("\n") if line]
         if lines:
-            now = self.context.clock.time_ns()
-            parsed = self.parser.parse(lines)
-            pairs = [
-                (now if time is None else time, body)
-                for time, body in zip(parsed.times, parsed.bodies, strict=True)
-                if body is not None
-            ]
-            if pairs:
-                await emit(
-                    Chunk(
-                        self.tag,
-                        [time for time, _ in pairs],
-                        [body for _, body in pairs],
-                        None,
-                        end,
-                    )
-                )
+            chunk = parsed_chunk(self.parser, lines, self.tag, end, self.context)
+            if chunk is not None:
+                await emit(chunk)
         return data[end:]
 
 

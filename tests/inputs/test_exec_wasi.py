@@ -59,6 +59,7 @@ def test_lines_go_through_a_parser_and_those_it_does_not_take_are_told(program):
     found = collect(program('{"a":1}\nno\n{"b":2}\n'), until=2, context=context, parser="j")
     assert found == [{"a": 1}, {"b": 2}]
     assert any("1 of 3 lines" in text for level, text in context.sink.messages if level == "error")
+    assert context.dropped == [(1, "not parsed")]
 
 
 def test_what_was_printed_before_a_trap_comes_out(program):

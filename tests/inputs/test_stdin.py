@@ -58,7 +58,8 @@ def test_values_that_are_no_records_are_passed_over_and_told(read_all):
     context = FakeContext()
     assert bodies_of(read_all(b'7\n{"n":1}\n"x"\n', context=context)) == [{"n": 1}]
     [(_, message)] = context.sink.messages
-    assert message.endswith("2 values are no records and are passed over")
+    assert message.endswith("2 values are no records and are dropped")
+    assert context.dropped == [(2, "unreadable")]
 
 
 def test_what_is_cut_off_at_the_end_is_told(read_all):
@@ -66,6 +67,7 @@ def test_what_is_cut_off_at_the_end_is_told(read_all):
     assert bodies_of(read_all(b'{"n":1}\n{"n":', context=context)) == [{"n": 1}]
     [(_, message)] = context.sink.messages
     assert "the last 5 bytes are no whole JSON" in message
+    assert context.dropped == [(1, "unreadable")]
 
 
 def test_a_parser_reads_lines_and_leaves_out_what_does_not_match(read_all):
@@ -73,6 +75,7 @@ def test_a_parser_reads_lines_and_leaves_out_what_does_not_match(read_all):
     context = FakeContext(parsers={"word": parser})
     chunks = read_all(b"one\r\n2\n\nthree", "parser word", context)
     assert bodies_of(chunks) == [{"word": "one"}, {"word": "three"}]
+    assert context.dropped == [(1, "not parsed")]
 
 
 def test_the_end_of_input_ends_the_agent(read_all):
