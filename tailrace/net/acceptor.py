@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tailrace.net.keepalive import Keepalive, keepalive_of, set_keepalive
 from tailrace.net.options import ListenOptions, TLSOptions
 from tailrace.net.tls import reason
 from tailrace.plugin.log import Log
@@ -36,28 +37,21 @@ class AcceptSettings:
     log_ciphers: bool = False
     connections: int = 0
     """Most connections at once, 0: any number; the next one is closed at once."""
-    keepalive: tuple[int, int, int] | None = None
-    """Probe idle connections: idle seconds, interval, probes; -1 leaves the system's value."""
+    keepalive: Keepalive | None = None
+    """Probe idle connections."""
 
 
 def accept_settings(
     options: ListenOptions, tls_options: TLSOptions | None, tls: ssl.SSLContext | None
 ) -> AcceptSettings:
     """The settings that an input's `net.*` and `tls.*` options ask for."""
-    keepalive = None
-    if options.net_tcp_keepalive:
-        keepalive = (
-            options.net_tcp_keepalive_time,
-            options.net_tcp_keepalive_interval,
-            options.net_tcp_keepalive_probes,
-        )
     return AcceptSettings(
         tls=tls,
         handshake_seconds=options.net_accept_timeout,
         log_handshake_timeouts=options.net_accept_timeout_log_error,
         log_ciphers=tls_options is not None and tls_options.tls_debug > 1,
         connections=options.net_max_worker_connections,
-        keepalive=keepalive,
+        keepalive=keepalive_of(options),
     )
 
 
@@ -271,14 +265,3 @@ def peer_of(transport: Any) -> str:
     """The client's address without its port; empty on a Unix socket."""
     name = transport.get_extra_info("peername")
     return str(name[0]) if isinstance(name, tuple) and name else ""
-
-
-def set_keepalive(connection: Any, keepalive: tuple[int, int, int] | None) -> None:
-    """Have the system probe an idle connection, where it can."""
-    if connection is None or keepalive is None or connection.family == socket.AF_UNIX:
-        return
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    names = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT")
-    for name, value in zip(names, keepalive, strict=True):
-        if value >= 0 and hasattr(socket, name):
-            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

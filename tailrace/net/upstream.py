@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from tailrace.config import ConfigError
 from tailrace.config.source import Section
 from tailrace.net.connection import Connection, Unreachable
+from tailrace.net.keepalive import keepalive_of, set_keepalive
 from tailrace.net.options import ConnectOptions
 from tailrace.net.proxy import Proxy, authority, open_tunnel, proxy_of_environment
 from tailrace.net.tls import ContextKeeper, reason
@@ -281,7 +282,7 @@ class Upstream:
         sock = socket.socket(family, socket.SOCK_STREAM)
         try:
             sock.setblocking(False)
-            set_keepalive(sock, self.options)
+            set_keepalive(sock, keepalive_of(self.options))
             if self.options.net_source_address:
                 sock.bind((self.options.net_source_address, 0))
             await asyncio.get_running_loop().sock_connect(sock, address)
@@ -289,20 +290,6 @@ class Upstream:
             sock.close()
             raise
         return sock
-
-
-def set_keepalive(sock: socket.socket, options: ConnectOptions) -> None:
-    """`net.tcp_keepalive*` on a socket; -1 leaves the system's value."""
-    if not options.net_tcp_keepalive:
-        return
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for number, value in (
-        (socket.TCP_KEEPIDLE, options.net_tcp_keepalive_time),
-        (socket.TCP_KEEPINTVL, options.net_tcp_keepalive_interval),
-        (socket.TCP_KEEPCNT, options.net_tcp_keepalive_probes),
-    ):
-        if value >= 0:
-            sock.setsockopt(socket.IPPROTO_TCP, number, value)
 
 
 async def resolve(

@@ -8,7 +8,7 @@ import pytest
 import trustme
 import uvloop
 
-from tailrace.net.acceptor import Acceptor, AcceptSettings, set_keepalive
+from tailrace.net.acceptor import Acceptor, AcceptSettings
 from tailrace.net.listener import listening_socket, unix_socket
 from tailrace.testing import FakeContext
 
@@ -166,14 +166,6 @@ def test_a_client_that_speaks_no_tls_is_told_of(tls, sent, level):
     [(found, text)] = asyncio.run(asyncio.wait_for(scenario(), 30))
     assert found == level
     assert "127.0.0.1: " in text
-
-
-def test_keepalive_is_set_as_asked():
-    with socket.socket() as made:
-        set_keepalive(made, (7, -1, 3))
-        assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
-        assert made.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 7
-        assert made.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 3
 
 
 def test_a_handshake_that_takes_too_long_is_given_up_and_logged(tls):

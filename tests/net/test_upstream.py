@@ -22,7 +22,6 @@ from tailrace.net.upstream import (
     Upstream,
     node_sections,
     resolve,
-    set_keepalive,
 )
 from tailrace.testing import FakeContext, FakeServer, TCPSink, entries_of
 
@@ -176,15 +175,6 @@ def test_a_source_address_is_bound():
             return name
 
         assert run(scenario)[0] == "127.0.0.2"
-
-
-def test_the_system_probes_connections_if_asked():
-    text = "net.tcp_keepalive on\nnet.tcp_keepalive_time 7\nnet.tcp_keepalive_interval 3\nnet.tcp_keepalive_probes 2"
-    with socket.socket() as sock:
-        set_keepalive(sock, net(text))
-        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-        numbers = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
-        assert [sock.getsockopt(socket.IPPROTO_TCP, number) for number in numbers] == [7, 3, 2]
 
 
 def test_a_unix_socket_is_a_server_too(tmp_path):
