@@ -199,12 +199,10 @@ class Persistence:
     def _hold(self, stored: Stored, source: Source) -> None:
         self._stored.add(stored)
         source.stored_chunks += 1
-        source.stored_bytes += stored.file.size
 
     def _end(self, stored: Stored, source: Source) -> None:
         self._stored.discard(stored)
         source.stored_chunks -= 1
-        source.stored_bytes -= stored.file.size
         stored.file.remove()
         self._on_room()
 

@@ -32,7 +32,6 @@ class Source:
         self.is_stored = is_stored
         """Its chunks are written to the filesystem."""
         self.stored_chunks = 0
-        self.stored_bytes = 0
         self.can_wait = can_wait
         """It reads again what it has not emitted yet, as files are: nothing is lost while it waits."""
         self.loaded_bytes = 0

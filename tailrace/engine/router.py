@@ -63,7 +63,6 @@ class ConditionalRoute:
     condition: Condition | None
     outputs: tuple[str, ...]
     signal: str = "logs"
-    per_record: bool = True
 
 
 def read_routes(

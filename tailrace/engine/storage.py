@@ -117,7 +117,6 @@ class Storage:
     ) -> None:
         self.path = path
         self._log = log
-        self._sync_full = sync_full
         self._checksum = checksum
         self._delete_damaged = delete_damaged
         self._lock: int | None = None

@@ -33,8 +33,6 @@ from tailrace.wasm.program import open_program
 from tailrace.wire.json import Encoder, decode_stream, loads
 from tailrace.wire.msgpack import decode_bodies, encode_bodies
 
-SHOWN = 200
-
 
 class WasmOptions(FilterOptions):
     wasm_path: str

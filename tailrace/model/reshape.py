@@ -36,7 +36,6 @@ class Reshape:
     """Applies a change to many bodies."""
 
     def __init__(self, change: Change) -> None:
-        self._change = change
         self._shapes = _Shapes(change)
 
     def __call__(self, bodies: Iterable[Body]) -> list[Body]:

@@ -283,8 +283,6 @@ ParsingO = TypeVar("ParsingO", bound=ParsingOptions)
 class FieldParser(Parser[ParsingO]):
     """A parser with types, a time and decoders; formats give the bodies."""
 
-    time_is_required = False
-    """Whether a field that is no time makes the line unparsed (ltsv, logfmt)."""
     takes_types = True
     """Whether `types` has an effect."""
 

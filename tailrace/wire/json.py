@@ -10,7 +10,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import repeat
 from json.encoder import encode_basestring_ascii
 from operator import contains
@@ -608,13 +608,3 @@ def encode(value: Any) -> bytes:
 def encode_lines(bodies: Sequence[Any]) -> list[bytes]:
     """Each body as one line, as Fluent Bit prints it by default."""
     return ENCODER.lines(bodies)
-
-
-def iter_objects(value: Any) -> Iterator[Body]:
-    """The objects in a value: itself, or those in a list."""
-    if type(value) is dict:
-        yield value
-    elif type(value) is list:
-        for item in value:
-            if type(item) is dict:
-                yield item

@@ -18,8 +18,6 @@ from tailrace.model import Body
 from tailrace.plugin.base import Parsed, Parser, ParserOptions
 from tailrace.plugin.multiline.rules import MultilineParser, RuleText, link
 
-BUILT_IN = ("docker", "cri", "java", "go", "python", "ruby")
-
 STACKS: dict[str, tuple[tuple[str, str, str], ...]] = {
     # What threw, then frames, causes and suppressed exceptions; also those of .NET and V8.
     "java": (
