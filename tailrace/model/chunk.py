@@ -356,7 +356,9 @@ def merge(chunks: Sequence[Chunk]) -> Chunk:
         chunk.open()
     metadata = None
     if any(chunk.metadata is not None for chunk in chunks):
-        metadata = [item for chunk in chunks for item in chunk.metadata or [{}] * chunk.count]
+        metadata = [
+            item for chunk in chunks for item in chunk.metadata or [{} for _ in range(chunk.count)]
+        ]
     merged = Chunk(
         first.tag,
         [time for chunk in chunks for time in chunk.times],

@@ -166,7 +166,7 @@ def rebuild(chunk: Chunk, special: dict[int, Any], failures: list[str]) -> None:
     times: list[int] = []
     bodies: list[Body] = []
     metadata: list[Any] = []
-    old = chunk.metadata or [{}] * chunk.count
+    old = chunk.metadata or [{} for _ in range(chunk.count)]  # each its own map
     for index, (time, body, meta) in enumerate(zip(chunk.times, chunk.bodies, old, strict=True)):
         result = special.get(index, body)
         if result is False:

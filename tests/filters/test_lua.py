@@ -211,6 +211,21 @@ def test_a_function_of_five_parameters_changes_metadata():
     assert chunk.bodies == [{"a": 1}, {"a": 2}]
 
 
+@pytest.mark.parametrize(
+    ("returned", "count"),
+    [
+        ("2, time, {q = 1}, {record, record}", 2),
+        ("2, time, record.n == 1 and {m = 1} or nil, record", 3),
+    ],
+)
+def test_records_share_no_metadata(returned, count):
+    """What a later step notes at one record must not stand at others."""
+    code = f(f"return {returned}", "tag, time, group, metadata, record")
+    chunk, _ = run_chunk(code, [{"n": n} for n in range(1, count + 1)])
+    maps = chunk.metadata_list()
+    assert len({id(each) for each in maps}) == len(maps)
+
+
 def test_records_and_metadata_may_be_lists():
     parameters = "tag, time, group, metadata, record"
     code = f("return 1, time, {{m = 1}, {m = 2}}, {{p = 1}, {p = 2}}", parameters)

@@ -135,6 +135,12 @@ def test_merged_lines_of_two_keys_keep_their_own():
     assert merged.bodies == [{"log": "x"}, {"msg": "x"}]
 
 
+def test_merged_events_share_no_metadata():
+    merged = merge([Chunk("t", [1, 2], [{}, {}]), Chunk("t", [3], [{}], [{"m": 1}])])
+    merged.metadata[0]["a"] = 1
+    assert merged.metadata == [{"a": 1}, {}, {"m": 1}]
+
+
 def test_a_copy_shares_no_lists_and_a_deep_one_no_bodies():
     chunk = Chunk("t", [1], [{"a": {"b": [1]}}], [{"m": {}}])
     flat, deep = chunk.copy(), chunk.copy(deep=True)

@@ -143,7 +143,7 @@ def rebuild(chunk: Chunk, changes: list[Any], takes_null: bool) -> list[str]:
     bodies: list[Body] = []
     metadata: list[Metadata] = []
     failures: list[str] = []
-    old_metadata = chunk.metadata or [{}] * chunk.count
+    old_metadata = chunk.metadata or [{} for _ in range(chunk.count)]  # each its own map
     for change, time, body, meta in zip(
         changes, chunk.times, chunk.bodies, old_metadata, strict=True
     ):
@@ -168,7 +168,8 @@ def rebuild(chunk: Chunk, changes: list[Any], takes_null: bool) -> list[str]:
             if metas is None:
                 metadata += [dict(meta) for _ in records]
             else:
-                metadata += metas if len(metas) == len(records) else metas * len(records)
+                one_for_all = len(metas) != len(records)
+                metadata += [dict(metas[0]) for _ in records] if one_for_all else metas
             continue
         bodies.append(body)
         times.append(time)
