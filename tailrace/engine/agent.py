@@ -389,8 +389,7 @@ class Agent:
         pipeline, service = self.pipeline, self.service
         assert pipeline is not None
         assert service is not None
-        grace = None if service.grace < 0 else float(service.grace)
-        await pipeline.stop(grace)
+        await pipeline.stop(ending_grace(service.grace))
         left = left_of(pipeline)
         for each in left:
             write = self._log.error if each.lost else self._log.warn
@@ -398,6 +397,11 @@ class Agent:
         self._log.info(f"[engine] {last_line(pipeline, left)}")
         if service.exit_code_on_loss and any(each.lost for each in left):
             self.exit_code = self.exit_code or service.exit_code_on_loss
+
+
+def ending_grace(seconds: int) -> float | None:
+    """Seconds for the last flush: a second at the least, as in the original; None (as long as it takes) if negative."""
+    return None if seconds < 0 else float(max(1, seconds))
 
 
 def reload_grace(service: ServiceOptions) -> float | None:

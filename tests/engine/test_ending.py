@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from tailrace.engine.agent import ending_grace
 from tailrace.engine.ending import last_line, left_of
 from tailrace.plugin import input_plugin
 from tests.engine.test_persistence import DEAD, SOURCE, STORED, TAKES, Life, until
@@ -64,3 +65,7 @@ def test_it_says_that_all_is_delivered(tmp_path):
     pipeline = asyncio.run(scenario())
     assert left_of(pipeline) == []
     assert last_line(pipeline, []) == "everything is delivered (30 events), the end"
+
+
+def test_the_end_has_a_second_at_the_least():
+    assert (ending_grace(0), ending_grace(3), ending_grace(-1)) == (1.0, 3.0, None)
