@@ -8,6 +8,7 @@ serves the HTTP API for all of them, and passes reloads and the end on to all.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tailrace.cli.supervise import RESTART_SECONDS, STEADY_SECONDS, describe
 from tailrace.config.errors import ConfigError, Problems
 from tailrace.engine.agent import Loader, ReloadResult
 from tailrace.engine.build import read_service
@@ -29,9 +31,6 @@ from tailrace.model.metrics import MetricSet
 from tailrace.plugin.log import Log, LogSink
 from tailrace.wire import cmetrics
 
-RESTART_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
-STEADY_SECONDS = 60.0
-"""An engine that ran this long may crash anew without waiting longer each time."""
 FIRST_SECONDS = 2.0
 """An engine that fails on its own within this time of the first start ends all."""
 LOOK_SECONDS = 2.0
@@ -257,17 +256,21 @@ class Fleet:
         return ReloadResult()
 
     async def start_trace(self, request: TraceRequest) -> str:
-        problems = [
-            await engine.link.ask("start_trace", request=trace_as_map(request))
-            for engine in self.engines
-            if engine.link is not None
-        ]
+        problems: list[str] = []
+        for engine in self.engines:
+            if engine.link is None:
+                continue
+            try:
+                problems.append(await engine.link.ask("start_trace", request=trace_as_map(request)))
+            except LinkError as error:
+                problems.append(f"engine {engine.index}: {error}")
         return "" if "" in problems else next(iter(problems), "no engine is there")
 
     async def stop_trace(self, name: str) -> None:
         for engine in self.engines:
             if engine.link is not None:
-                await engine.link.ask("stop_trace", name=name)
+                with contextlib.suppress(LinkError):  # its traces have ended with it
+                    await engine.link.ask("stop_trace", name=name)
 
     async def read_tap(self, name: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -283,10 +286,6 @@ class Fleet:
         if not answered:
             raise LookupError(f"there is no input '{name}'")
         return found
-
-
-def describe(code: int) -> str:
-    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
 def run_fleet(

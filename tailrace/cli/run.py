@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -74,6 +73,8 @@ def run_pipeline(arguments: Arguments, argv: list[str]) -> int:
 
         return run_fleet(argv, int(processes), loader, sink, arguments.watch)
     if arguments.supervisor:
+        from tailrace.cli.supervise import supervise
+
         return supervise(lambda: start(load_once_then_again, sink, arguments), Log(sink))
     return start(load_once_then_again, sink, arguments)
 
@@ -232,52 +233,3 @@ def go_to_background() -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(null, stream)
-
-
-RESTART_SECONDS = (1, 2, 5, 10, 30)
-
-
-def supervise(body: Callable[[], int], log: Log) -> int:
-    """Run `body` in a child process, again whenever it dies by a signal or with an error that came late.
-
-    SIGTERM, SIGINT and SIGHUP are passed on. A child that ends with 0, or fails before it has run for a
-    few seconds, ends the supervisor with its exit code.
-    """
-    import time
-
-    crashes = 0
-    while True:
-        began = time.monotonic()
-        child = os.fork()
-        if not child:
-            os._exit(body())
-        status = wait_for(child)
-        code = os.waitstatus_to_exitcode(status)
-        lived = time.monotonic() - began
-        if code == 0 or (code > 0 and lived < RESTART_SECONDS[0]):
-            return code
-        if code < 0 and -code in (signal.SIGTERM, signal.SIGINT):
-            return 128 - code
-        wait = RESTART_SECONDS[min(crashes, len(RESTART_SECONDS) - 1)]
-        crashes = 0 if lived > 60 else crashes + 1
-        log.error(f"[supervisor] the agent ended ({describe(code)}); it starts again in {wait} s")
-        time.sleep(wait)  # noqa: TID251  # the supervisor has no event loop
-
-
-def describe(code: int) -> str:
-    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-
-
-def wait_for(child: int) -> int:
-    """The status of a child, passing signals on to it meanwhile."""
-
-    def pass_on(number: int, frame: Any) -> None:
-        os.kill(child, number)
-
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, pass_on)
-    while True:
-        try:
-            return os.waitpid(child, 0)[1]
-        except InterruptedError:
-            continue
