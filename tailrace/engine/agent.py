@@ -102,6 +102,7 @@ class Agent:
         self.exit_code = 0
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
+        self._reloading = False
         self._waiters: list[asyncio.Future[ReloadResult]] = []
         self._storage: Storage | None = None
         self.pipeline: Pipeline | None = None
@@ -118,7 +119,7 @@ class Agent:
 
     async def reload_and_wait(self) -> ReloadResult:
         """Take up the configuration anew, and how that went."""
-        if self._reload.is_set() or self._waiters:
+        if self._reload.is_set() or self._reloading or self._waiters:
             return ReloadResult(-2, "a reload is under way")
         waiter: asyncio.Future[ReloadResult] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
@@ -139,8 +140,10 @@ class Agent:
             report(error.problems, self._log)
             return exit_code_of(error.problems)
         while await self._wait_for_event() == "reload":
+            self._reload.clear()  # first: what is asked for from here on may mean a file that is read already
+            self._reloading = True
             result = await self._take_up_anew()
-            self._reload.clear()
+            self._reloading = False
             for waiter in self._waiters:
                 if not waiter.done():
                     waiter.set_result(result)
@@ -382,7 +385,12 @@ class Agent:
             self._log.error("[reload] the old configuration can't be built any more")
             self.stop(FAILED_START)
             return result
-        await self._begin(again.plan, again.service)
+        try:
+            await self._begin(again.plan, again.service)
+        except InvalidConfiguration as error:
+            report(error.problems, self._log)
+            self._log.error("[reload] the old configuration can't be started any more")
+            self.stop(FAILED_START)
         return result
 
     async def _end(self) -> None:

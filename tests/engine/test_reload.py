@@ -296,6 +296,42 @@ def test_one_reload_at_a_time(tmp_path):
     asyncio.run(scenario())
 
 
+def test_a_change_during_a_reload_is_taken_up_after_it(tmp_path):
+    async def scenario():
+        async with running(tmp_path, TICKER + keeper(label="a")) as run:
+            reload_once = run.agent._take_up_anew
+
+            async def reload_and_change():
+                result = await reload_once()
+                if not run.agent.reloads > 1:
+                    run.path.write_text(HEAD + TICKER + keeper(label="c"))
+                    run.agent.reload()
+                return result
+
+            run.agent._take_up_anew = reload_and_change
+            assert (await run.reload(TICKER + keeper(label="b"))).status == 0
+            await run.until(lambda: run.agent.reloads == 2)
+            assert run.plugin("outputs").options.label == "c"
+
+    asyncio.run(scenario())
+
+
+def test_the_agent_ends_when_neither_configuration_can_be_started(tmp_path, monkeypatch):
+    async def fail(self):
+        raise ConfigError("it can't be had.")
+
+    async def scenario():
+        async with running(tmp_path, TICKER + keeper(label="a")) as run:
+            run.path.write_text(HEAD + " json.escape_unicode off\n" + TICKER + keeper(label="b"))
+            monkeypatch.setattr(Keeper, "start", fail)
+            async with asyncio.timeout(10):
+                assert (await run.agent.reload_and_wait()).status == -3
+            agent = run.agent
+        assert agent.exit_code == 255
+
+    asyncio.run(scenario())
+
+
 def reload_under_load(tmp_path, times, db=True):
     """Reload again and again, each time with something else changed, while a file grows; the lines that were delivered."""
 
