@@ -14,6 +14,8 @@ Names of keys to remove or keep ignore letter case; one that ends in `*` stands 
 from __future__ import annotations
 
 import uuid
+from itertools import repeat
+from operator import contains
 from typing import Any
 
 from tailrace.config import ConfigError, WordList, option
@@ -110,12 +112,13 @@ class RecordModifier(Filter[RecordModifierOptions]):
         added, uuid_key = self.added, self.options.uuid_key
         if not added and not uuid_key:
             return
-        items = list(added.items())
-        for body in bodies:
-            for key, value in items:
-                if key in body:
-                    del body[key]
+        for key, value in added.items():
+            if any(map(contains, bodies, repeat(key))):
+                for body in bodies:
+                    body.pop(key, None)
+            for body in bodies:
                 body[key] = value
-            if uuid_key:
+        if uuid_key:
+            for body in bodies:
                 body.pop(uuid_key, None)
                 body[uuid_key] = str(uuid.uuid4())

@@ -3,7 +3,8 @@
 Most bodies of a stream have the same names in the same order: the same shape. What a change does to a shape is found out once,
 by applying it to a body whose values are placeholders. A shape that comes often gets a function that builds the new body
 from the values in one dict display, which takes 0.2 to 0.3 µs a body whatever the change is
-(bench/hot_shapes.py); the others are changed plainly.
+(bench/hot_shapes.py); the others are changed plainly. Where all bodies of a batch have one shape a function builds
+them all, in two thirds of the time.
 """
 
 from __future__ import annotations
@@ -37,11 +38,32 @@ class Reshape:
 
     def __init__(self, change: Change) -> None:
         self._shapes = _Shapes(change)
+        self._batches: dict[tuple[str, ...], Callable[[Iterable[Body]], list[Body]]] = {}
+        """What changes many bodies of one shape."""
 
     def __call__(self, bodies: Iterable[Body]) -> list[Body]:
         """The changed bodies, in order; the given ones may have been changed as well."""
+        given = bodies if type(bodies) is list else list(bodies)
+        if len(given) >= WORTH_IT and (shape := shape_of_all(given)):
+            return self._of_batch(shape)(given)
         shapes = self._shapes
-        return [shapes[tuple(body)](*body.values()) for body in bodies]
+        return [shapes[tuple(body)](*body.values()) for body in given]
+
+    def _of_batch(self, shape: tuple[str, ...]) -> Callable[[Iterable[Body]], list[Body]]:
+        build = self._batches.get(shape)
+        if build is None:
+            if len(self._batches) >= MOST_SHAPES:
+                self._batches.clear()
+            build = self._batches[shape] = generate_batch(shape, self._shapes.change)
+        return build
+
+
+def shape_of_all(bodies: list[Body]) -> tuple[str, ...]:
+    """The names that all bodies have in the same order; empty if they differ, or are none or too many."""
+    shape = tuple(bodies[0])
+    if len(shape) > MOST_FIELDS or shape != tuple(bodies[-1]):
+        return ()
+    return shape if set(map(tuple, bodies)) == {shape} else ()
 
 
 class _Shapes(dict[tuple[str, ...], Callable[..., Body]]):
@@ -69,13 +91,36 @@ class _Shapes(dict[tuple[str, ...], Callable[..., Body]]):
 
 def generate(shape: tuple[str, ...], change: Change) -> Callable[..., Body]:
     """A function from the values of a body with these names to the changed body."""
-    changed = change({name: _Place(number) for number, name in enumerate(shape)})
-    constants: dict[str, Any] = {}
-    source = f"def build({', '.join(f'v{number}' for number in range(len(shape)))}):\n"
-    source += f"    return {_display(changed, constants)}"
+    display, constants = _changed(shape, change)
+    source = f"def build({', '.join(_values(shape))}):\n    return {display}"
     exec(source, constants)  # the source holds only names of fields, as literals, and of places
     build: Callable[..., Body] = constants["build"]
     return build
+
+
+def generate_batch(
+    shape: tuple[str, ...], change: Change
+) -> Callable[[Iterable[Body]], list[Body]]:
+    """A function from bodies that all have these names to the changed bodies."""
+    display, constants = _changed(shape, change)
+    values = "".join(f"{value}, " for value in _values(shape))
+    source = (
+        f"def build(bodies):\n    return [{display} for ({values}) in map(dict.values, bodies)]"
+    )
+    exec(source, constants)  # as above
+    build: Callable[[Iterable[Body]], list[Body]] = constants["build"]
+    return build
+
+
+def _values(shape: tuple[str, ...]) -> list[str]:
+    return [f"v{number}" for number in range(len(shape))]
+
+
+def _changed(shape: tuple[str, ...], change: Change) -> tuple[str, dict[str, Any]]:
+    """The display of a changed body, and the constants in it by name."""
+    changed = change({name: _Place(number) for number, name in enumerate(shape)})
+    constants: dict[str, Any] = {}
+    return _display(changed, constants), constants
 
 
 def _display(value: Any, constants: dict[str, Any]) -> str:

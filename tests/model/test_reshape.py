@@ -36,8 +36,31 @@ def test_the_first_and_the_hundredth_body_of_a_shape_are_changed_alike(some):
 def test_code_is_generated_for_shapes_that_come_often():
     calls = []
     change = Reshape(lambda body: calls.append(1) or body)
-    change([{"a": 1}] * (3 * WORTH_IT))
+    for _ in range(3 * WORTH_IT):
+        change([{"a": 1}])
     assert len(calls) == WORTH_IT + 1
+
+
+def test_code_is_generated_once_for_batches_of_one_shape():
+    calls = []
+    change = Reshape(lambda body: calls.append(1) or body)
+    for _ in range(3):
+        change([{"a": 1}] * WORTH_IT)
+    assert len(calls) == 1
+
+
+@given(bodies, bodies, st.integers(0, WORTH_IT))
+def test_batches_are_changed_as_single_bodies_are(usual, other, place):
+    batch = [dict(usual) for _ in range(WORTH_IT)]
+    batch.insert(place, dict(other))
+    expected = [move_and_nest(body) for body in batch]
+    made = Reshape(move_and_nest)(batch)
+    assert [list(body.items()) for body in made] == [list(body.items()) for body in expected]
+
+
+def test_batches_of_one_field_and_of_none():
+    assert Reshape(dict)([{"a": n} for n in range(WORTH_IT)])[-1] == {"a": WORTH_IT - 1}
+    assert Reshape(dict)([{}] * WORTH_IT) == [{}] * WORTH_IT
 
 
 def test_built_bodies_share_nothing_that_can_change():
@@ -58,3 +81,11 @@ def test_shapes_are_bounded():
     change = Reshape(dict)
     change({f"k{number}": 1} for number in range(3 * MOST_SHAPES))
     assert len(change._shapes) <= MOST_SHAPES
+
+
+def test_shapes_of_batches_are_bounded(monkeypatch):
+    monkeypatch.setattr(reshape, "MOST_SHAPES", 4)
+    change = Reshape(dict)
+    for number in range(9):
+        assert change([{f"k{number}": 1}] * WORTH_IT)[0] == {f"k{number}": 1}
+    assert len(change._batches) <= 4
