@@ -114,7 +114,8 @@ class Exec(Input[ExecOptions]):
         try:
             return await asyncio.shield(beginning)
         except asyncio.CancelledError:
-            await self.end(await beginning)
+            with contextlib.suppress(OSError):  # it could not be started: nothing to end
+                await self.end(await beginning)
             raise
 
     async def end(self, process: asyncio.subprocess.Process) -> None:

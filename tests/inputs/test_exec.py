@@ -103,3 +103,28 @@ def test_what_the_command_started_ends_with_the_input(tmp_path):
 def test_what_can_not_work_is_an_error(section):
     with pytest.raises(ConfigError):
         make_plugin("input", "exec", f"command true\n{section}")
+
+
+def test_a_stop_while_a_command_can_not_be_started_is_a_stop(monkeypatch):
+    async def scenario():
+        begun, go_on = asyncio.Event(), asyncio.Event()
+
+        async def refuse(*args, **more):
+            begun.set()
+            await go_on.wait()
+            raise OSError(11, "no more processes")
+
+        monkeypatch.setattr(asyncio, "create_subprocess_shell", refuse)
+        plugin = make_plugin("input", "exec", "oneshot on\ncommand true")
+        running = asyncio.ensure_future(plugin.run(None))
+        async with asyncio.timeout(10):
+            await begun.wait()
+            running.cancel()
+            await asyncio.sleep(0)
+            go_on.set()
+            await asyncio.wait({running}, timeout=2)
+        ended = running.cancelled()
+        running.cancel()
+        return ended
+
+    assert asyncio.run(scenario())
