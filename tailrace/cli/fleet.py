@@ -64,6 +64,8 @@ class Fleet:
         self.reloads = 0
         self.service: ServiceOptions | None = None
         self._topology: dict[str, Any] = EMPTY_TOPOLOGY
+        self._files: list[str] = []
+        """What the configuration is read from, for `--watch`."""
         self._ended = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -75,6 +77,7 @@ class Fleet:
     async def run(self) -> int:
         configuration, _ = self._load()
         self.service = read_service(configuration.service, Problems())
+        self._files = configuration.files
         folder = Path(configuration.files[0]).parent if configuration.files else Path()
         self._install_signals()
         self.log.info(f"{len(self.engines)} engines")
@@ -85,8 +88,7 @@ class Fleet:
         ]
         watcher = None
         if self._watches:
-            files = configuration.files
-            watcher = asyncio.ensure_future(watch(lambda: files, self._reload_soon))
+            watcher = asyncio.ensure_future(watch(lambda: self._files, self._reload_soon))
         await asyncio.gather(*keepers)
         if watcher is not None:
             watcher.cancel()
@@ -252,6 +254,7 @@ class Fleet:
             self._reloading = False
         self.reloads += 1
         configuration, _ = self._load()
+        self._files = configuration.files
         self.service = read_service(configuration.service, Problems()) or self.service
         return ReloadResult()
 

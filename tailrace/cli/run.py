@@ -145,6 +145,7 @@ class LazyApi:
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._server: Any = None
+        self._control: Any = None
 
     async def apply(self, service: ServiceOptions) -> None:
         if self._server is None and service.http_server:
@@ -152,13 +153,15 @@ class LazyApi:
             from tailrace.engine.control import LocalControl
 
             agent = self._agent
-            self._server = ApiServer(LocalControl(agent), agent.log, agent.config_dir)
+            self._control = LocalControl(agent)
+            self._server = ApiServer(self._control, agent.log, agent.config_dir)
         if self._server is not None:
             await self._server.apply(service)
 
     async def close(self) -> None:
         if self._server is not None:
             await self._server.close()
+            await self._control.close()  # what was asked for over the API: traces
 
 
 class ConfigurationWatch:

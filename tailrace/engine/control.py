@@ -98,11 +98,12 @@ class LocalControl:
         return ""
 
     async def stop_trace(self, name: str) -> None:
+        """End the trace of an input, which a reload may have taken out meanwhile."""
         source, pipeline = self._find_input(name), self._agent.pipeline
-        if source is None or pipeline is None:
-            return
-        pipeline.tracers.pop(source.name, None)
-        sink = self._sinks.pop(source.name, None)
+        name = source.name if source is not None else name
+        if pipeline is not None:
+            pipeline.tracers.pop(name, None)
+        sink = self._sinks.pop(name, None)
         if sink is not None:
             await sink.stop(1.0)
 

@@ -148,6 +148,23 @@ def test_several_inputs_at_once(tmp_path):
     in_agent(tmp_path, scenario)
 
 
+def test_a_trace_of_an_input_that_a_reload_took_out_ends(tmp_path):
+    async def scenario(agent):
+        assert (await agent.json("/api/v1/trace/front", "POST", {"output": "null"})) == {
+            "status": "ok"
+        }
+        control = agent.api._control
+        [sink] = control._sinks.values()
+        [path] = tmp_path.glob("*.conf")
+        path.write_text(TRACING.replace("alias front", "alias other"))
+        assert (await agent.agent.reload_and_wait()).status == 0
+        await control.close()
+        assert not control._sinks
+        assert not sink._started
+
+    in_agent(tmp_path, scenario)
+
+
 def test_a_tap_gives_what_passed_since_the_last_look(tmp_path):
     async def scenario(agent):
         assert await agent.json("/api/v2/tap/front") == {"records": []}
