@@ -57,6 +57,12 @@ class Rotation:
 def compress(path: Path) -> None:
     """Replace a file by its gzip; the original stays until that is whole."""
     target = path.with_name(path.name + ".gz")
-    with path.open("rb") as source, gzip.open(target, "wb", compresslevel=6) as packed:
-        shutil.copyfileobj(source, packed, 1 << 20)
+    try:
+        with path.open("rb") as source, gzip.open(target, "wb", compresslevel=6) as packed:
+            shutil.copyfileobj(source, packed, 1 << 20)
+    except (
+        OSError
+    ):  # as when the disk is full: half of it is of no use, and would count as a moved file
+        target.unlink(missing_ok=True)
+        raise
     os.unlink(path)

@@ -15,6 +15,7 @@ from tailrace.config.errors import ConfigError
 from tailrace.model.metrics import MetricKind, MetricSet, metrics_chunk
 from tailrace.outputs.file import append
 from tailrace.outputs.file.names import is_fit, name_of_tag
+from tailrace.outputs.file.rotation import compress
 from tailrace.plugin import Partial, Reject, Retry
 from tailrace.testing import EPOCH_NS, chunk_of, make_plugin, run_output
 from tailrace.wire.msgpack import decode_events
@@ -229,3 +230,16 @@ def test_metrics_are_written_as_text_whatever_the_format(tmp_path, section, name
     output = make_plugin("output", "file", {"path": str(tmp_path), **section})
     asyncio.run(output.flush(hits()))
     assert (tmp_path / name).read_text() == "2023-11-14T22:13:20.000000000Z hits = 3\n"
+
+
+def test_a_compression_that_fails_leaves_the_moved_file_alone(tmp_path, monkeypatch):
+    def fail(source, target, size):
+        target.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfileobj", fail)
+    path = tmp_path / "t.1"
+    path.write_bytes(b"whole")
+    with pytest.raises(OSError, match="No space"):
+        compress(path)
+    assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == {"t.1": b"whole"}
