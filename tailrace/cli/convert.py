@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from pathlib import Path
 
+from tailrace.cli.writing import write_result
 from tailrace.config.convert import to_classic, to_yaml
 from tailrace.config.errors import ConfigError
 from tailrace.config.load import load
@@ -30,14 +30,4 @@ def run(argv: list[str]) -> int:
     except ConfigError as error:
         print(f"tailrace: {error}", file=sys.stderr)
         return 1
-    if not arguments.output:
-        sys.stdout.write(text)
-        return 0
-    try:
-        Path(arguments.output).write_text(text)
-    except OSError as error:
-        print(
-            f"tailrace: '{arguments.output}' can't be written: {error.strerror}.", file=sys.stderr
-        )
-        return 1
-    return 0
+    return write_result(text, arguments.output)

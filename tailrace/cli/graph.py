@@ -7,9 +7,9 @@ import itertools
 import sys
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 
 from tailrace.cli.check import checked_file
+from tailrace.cli.writing import write_result
 from tailrace.engine.build import Instance, Plan
 
 WIDTH, HEIGHT, COLUMN, ROW, MARGIN = 210, 52, 290, 76, 24
@@ -28,17 +28,7 @@ def run(argv: list[str]) -> int:
             print(f"error: {problem}", file=sys.stderr)
         return 1
     picture = svg(checked.plan)
-    if not arguments.output:
-        sys.stdout.write(picture)
-        return 0
-    try:
-        Path(arguments.output).write_text(picture)
-    except OSError as error:
-        print(
-            f"tailrace: '{arguments.output}' can't be written: {error.strerror}.", file=sys.stderr
-        )
-        return 1
-    return 0
+    return write_result(picture, arguments.output)
 
 
 @dataclass(frozen=True, slots=True)
