@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from tailrace.config import CommaList, ConfigError, Seconds, Size, option
 from tailrace.model import Body, Chunk
 from tailrace.plugin import Emit, PollingInput, PollingOptions, input_plugin
 from tailrace.plugin.lines import parsed_chunk
+from tailrace.plugin.pipes import blocks_of
 from tailrace.wasm.command import Command
 from tailrace.wasm.engine import Limits, make_engine, stack_warning
 from tailrace.wasm.faults import Fault
@@ -130,7 +130,7 @@ class ExecWasi(PollingInput[ExecWasiOptions]):
         running = loop.run_in_executor(self.thread, command.run, target)
         try:
             pending = b""
-            async for block in blocks(source):
+            async for block in blocks_of(source, BATCH_BYTES):
                 pending = await self.take(pending + block, emit)
             if pending:
                 await self.emit_lines([pending], emit)
@@ -172,24 +172,3 @@ def cut(line: bytes, size: int) -> list[bytes]:
     if len(line) < size:
         return [line]
     return [line[at : at + size] for at in range(0, len(line) + 1, size)]
-
-
-async def blocks(descriptor: int) -> AsyncIterator[bytes]:
-    """What comes through a pipe, block by block, until it ends."""
-    loop = asyncio.get_running_loop()
-    os.set_blocking(descriptor, False)
-    readable = asyncio.Event()
-    loop.add_reader(descriptor, readable.set)
-    try:
-        while True:
-            await readable.wait()
-            try:
-                block = os.read(descriptor, BATCH_BYTES)
-            except BlockingIOError:
-                readable.clear()
-                continue
-            if not block:
-                return
-            yield block
-    finally:
-        loop.remove_reader(descriptor)

@@ -20,6 +20,7 @@ from tailrace.config import Size, option
 from tailrace.model import Chunk
 from tailrace.plugin import Emit, Input, InputOptions, input_plugin
 from tailrace.plugin.lines import parsed_chunk
+from tailrace.plugin.pipes import blocks_of
 from tailrace.wire.events import Collected, collect_events
 from tailrace.wire.json import decode_stream
 
@@ -106,23 +107,8 @@ async def blocks(descriptor: int) -> Any:
             yield block
             await asyncio.sleep(0)
         return
-    loop = asyncio.get_running_loop()
-    os.set_blocking(descriptor, False)
-    readable = asyncio.Event()
-    loop.add_reader(descriptor, readable.set)
-    try:
-        while True:
-            try:
-                block = os.read(descriptor, READ_BYTES)
-            except BlockingIOError:
-                readable.clear()
-                await readable.wait()
-                continue
-            if not block:
-                return
-            yield block
-    finally:
-        loop.remove_reader(descriptor)
+    async for block in blocks_of(descriptor, READ_BYTES):
+        yield block
 
 
 def descriptor_is_null(descriptor: int) -> bool:
