@@ -247,6 +247,8 @@ class ResponseReader:
     # What the parser calls
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_body:
+            return  # a trailer: nobody asks for them, and they have no limit
         self.response.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:

@@ -83,6 +83,13 @@ def test_chunks_are_joined():
     assert keep
 
 
+def test_trailers_change_nothing():
+    head = b"HTTP/1.1 200 OK\r\nRetry-After: 1\r\nTransfer-Encoding: chunked\r\n\r\n"
+    response, keep = read(head, b"2\r\nhi\r\n0\r\nRetry-After: 99\r\nX-A: b\r\n\r\n")
+    assert response.headers == {"retry-after": "1", "transfer-encoding": "chunked"}
+    assert keep
+
+
 def test_a_body_without_a_length_ends_with_the_connection():
     response, keep = read(b"HTTP/1.0 200 OK\r\n\r\n", b"all", b"")
     assert response.body == b"all"
