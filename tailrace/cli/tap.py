@@ -34,7 +34,7 @@ def run(argv: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print the records of the trace")
     parser.add_argument("--token", default="", help="of the API; default: $TAILRACE_TOKEN")
     parser.add_argument("--interval", type=float, default=0.5, help="seconds between two looks")
-    options = parser.parse_args(argv)
+    options = parser.parse_intermixed_args(argv)
     path = f"/api/v2/tap/{quote(options.input, safe='')}"
     left = options.count or None
     try:

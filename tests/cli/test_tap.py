@@ -41,3 +41,10 @@ def test_stages_can_be_chosen(monkeypatch, capsys):
     monkeypatch.setattr(tap, "ask", lambda *_: {"records": [INPUT, GONE, SENT]})
     assert run(["web", "-n", "1", "-s", "output"]) == 0
     assert capsys.readouterr().out.startswith("output")
+
+
+def test_the_address_may_stand_behind_the_flags(monkeypatch):
+    asked = []
+    monkeypatch.setattr(tap, "ask", lambda url, *_: asked.append(url) or {"records": [SENT]})
+    assert run(["web", "-n", "1", "http://127.0.0.1:3999"]) == 0
+    assert asked == ["http://127.0.0.1:3999"]
