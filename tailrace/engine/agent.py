@@ -273,6 +273,11 @@ class Agent:
             report(checked.problems, self._log)
             self._log.error("[reload] the configuration can't be used; the old pipeline goes on")
             return ReloadResult(-3, in_words(checked.problems))
+        if old.plan.inputs and not (checked.plan.inputs or checked.plan.outputs):
+            # An editor empties the file before it writes it.
+            error = "the configuration has neither inputs nor outputs any more"
+            self._log.error(f"[reload] {error}; the old pipeline goes on")
+            return ReloadResult(-3, error)
         from tailrace.engine.reload import needs_restart
 
         if needs_restart(old_service, checked.service):

@@ -254,6 +254,16 @@ def test_what_cannot_be_started_changes_nothing(tmp_path, broken):
     asyncio.run(scenario())
 
 
+def test_a_file_that_was_emptied_changes_nothing(tmp_path):
+    async def scenario():
+        async with running(tmp_path, section("input", name="test_reload_ticker") + keeper()) as run:
+            ticker = run.plugin("inputs")
+            assert (await run.reload("")).status == -3
+            assert run.plugin("inputs") is ticker
+
+    asyncio.run(scenario())
+
+
 def test_an_input_that_had_to_end_comes_back(tmp_path):
     async def scenario():
         with socket.socket() as probe, socket.socket() as taken:
