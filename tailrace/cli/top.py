@@ -138,7 +138,7 @@ def screen(now: dict[str, Any], before: dict[str, Any] | None, seconds: float) -
                     each["plugin"],
                     f"{each.get('records', 0):,}",
                     rate(each, before, "filters", "records", seconds),
-                    f"{each.get('add_records', 0):,}",
+                    f"{each.get('add_records', 0) + each.get('emit_records', 0):,}",
                     f"{each.get('drop_records', 0):,}",
                     "",
                 )

@@ -56,6 +56,15 @@ NOW = {
 }
 
 
+def test_what_a_filter_puts_in_anew_counts_as_added():
+    tagger = {"name": "rewrite_tag.0", "plugin": "rewrite_tag", "records": 9}
+    now = {**NOW, "filters": [{**tagger, "add_records": 2, "emit_records": 5}]}
+    [row] = [
+        line for line in screen(now, now, 1.0).splitlines() if line.startswith("rewrite_tag.0")
+    ]
+    assert row.split()[-2:] == ["7", "0"]
+
+
 def test_the_screen_shows_rates_queues_and_books():
     before = {**NOW, "cpu_sec": 1.0, "inputs": [{**NOW["inputs"][0], "records": 100}]}
     text = screen(NOW, before, 2.0)
