@@ -15,6 +15,7 @@ name they go to the fallback file.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -104,14 +105,20 @@ class File(Output[FileOptions]):
             from tailrace.wire import metrics_text
 
             text = metrics_text.encode(chunk.payload).encode("utf-8", "surrogateescape")
-            self.write(self.cwd / self.destinations.path_of_metrics(chunk.tag), lambda is_new: text)
+            path = self.cwd / self.destinations.path_of_metrics(chunk.tag)
+            if self.rotation is not None:
+                await self.make_room(path)
+            self.write(path, lambda is_new: text)
             return
         refused = 0
-        for path, part in self.destinations.split(chunk):
-            if path is None:
+        for name, part in self.destinations.split(chunk):
+            if name is None:
                 refused += part.count
                 continue
-            self.write(self.cwd / path, partial(self.format, part))
+            path = self.cwd / name
+            if self.rotation is not None:
+                await self.make_room(path)
+            self.write(path, partial(self.format, part))
         if refused:
             raise self.partly_refused(chunk)
 
@@ -125,13 +132,22 @@ class File(Output[FileOptions]):
             return Reject(why)
         return Partial(why, None, [(bad, why)])
 
+    async def make_room(self, path: Path) -> None:
+        """Move a full file away; what takes time for a large one is done in a thread."""
+        rotation = self.rotation
+        assert rotation is not None
+        try:
+            moved = rotation.move_if_full(path)
+            if moved is not None:
+                await asyncio.to_thread(rotation.tidy, moved, path)
+        except OSError as error:
+            raise Retry(f"{path} can't be rotated: {error.strerror}") from error
+
     def write(self, path: Path, encode: Callable[[bool], bytes]) -> None:
         """Append what `encode` gives (told whether the file is new) in one call; `Retry` if the system won't."""
         try:
             if self.options.mkdir:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            if self.rotation is not None:
-                self.rotation.before_write(path)
             with path.open("ab", buffering=0) as file:
                 append(file, encode(file.tell() == 0))
         except OSError as error:

@@ -27,17 +27,21 @@ class Rotation:
         self._max_files = options.rotate_max_files
         self._gzip = options.rotate_gzip
 
-    def before_write(self, path: Path) -> None:
-        """Move the file away if it is full."""
+    def move_if_full(self, path: Path) -> Path | None:
+        """Where the file went, if it was full."""
         try:
             size = path.stat().st_size
         except FileNotFoundError:
-            return
+            return None
         if size < self._max_size:
-            return
+            return None
         stamp = time.strftime("%Y%m%d_%H%M%S")
         moved = path.with_name(f"{path.name}.{stamp}_{os.urandom(4).hex()}")
         path.rename(moved)
+        return moved
+
+    def tidy(self, moved: Path, path: Path) -> None:
+        """Compress what was moved away, if wanted, and remove the oldest of the path."""
         if self._gzip:
             compress(moved)
         self._remove_old(path)
@@ -65,4 +69,4 @@ def compress(path: Path) -> None:
     ):  # as when the disk is full: half of it is of no use, and would count as a moved file
         target.unlink(missing_ok=True)
         raise
-    os.unlink(path)
+    path.unlink(missing_ok=True)  # one that was too many may have been removed meanwhile

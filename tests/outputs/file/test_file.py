@@ -5,6 +5,7 @@ import gzip
 import io
 import os
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -184,6 +185,19 @@ def test_rotation_loses_nothing(tmp_path):
         asyncio.run(plugin.flush(chunk_of([{"n": number}], "t")))
     moved = [gzip.decompress(each.read_bytes()) for each in tmp_path.glob("t.*.gz")]
     assert sorted([*moved, (tmp_path / "t").read_bytes()]) == [b'{"n":%d}\n' % n for n in range(4)]
+
+
+def test_a_file_is_compressed_beside_the_loop(tmp_path, monkeypatch):
+    threads = []
+    monkeypatch.setattr(
+        "tailrace.outputs.file.rotation.compress",
+        lambda path: threads.append(threading.current_thread()),
+    )
+    (tmp_path / "t").write_bytes(b"full\n")
+    section = {"path": str(tmp_path), "rotate": "on", "rotate_max_size": "1"}
+    run_output("file", section, {"n": 1}, tag="t")
+    [thread] = threads
+    assert thread is not threading.main_thread()
 
 
 def test_no_more_moved_files_than_asked_for(tmp_path):
