@@ -21,4 +21,4 @@ def process_age() -> float:
 
 def next_beat(now: float, first: float, interval: float) -> float:
     """The next time at which a flush is due; beats are at `first` and every `interval` seconds after."""
-    return now + interval - (now - first) % interval
+    return max(now, now + interval - (now - first) % interval)  # a remainder may be rounded up

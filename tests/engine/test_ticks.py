@@ -1,7 +1,7 @@
 """The beat of flushes."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tailrace.engine.ticks import next_beat, process_age
@@ -10,6 +10,7 @@ seconds = st.floats(0, 1e6)
 
 
 @given(seconds, seconds, st.floats(0.001, 1000))
+@example(1.0, 0.0, 0.001)
 def test_the_next_beat_is_ahead_and_within_one_interval(now, first, interval):
     beat = next_beat(now, first, interval)
     assert now <= beat <= now + interval * 1.001
