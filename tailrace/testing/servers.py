@@ -17,6 +17,7 @@ import ssl
 import struct
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -69,7 +70,7 @@ class Request:
 Step = int | Reply | Fault
 
 
-class Served:
+class Served(ABC):
     """A server in a thread of its own: entered, it listens on `port`; left, it is gone."""
 
     host = "127.0.0.1"
@@ -97,8 +98,9 @@ class Served:
         self._thread.join(WAIT_SECONDS)
         self._loop.close()
 
+    @abstractmethod
     async def _listen(self) -> None:
-        raise NotImplementedError
+        """Begin to take clients in."""
 
     async def _shut(self) -> None:
         for _ in range(3):  # connections that were just accepted come so far as to be served
@@ -179,10 +181,11 @@ class StreamServer(Served):
             with contextlib.suppress(OSError, asyncio.CancelledError):
                 await writer.wait_closed()
 
+    @abstractmethod
     async def _talk(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int
     ) -> None:
-        raise NotImplementedError
+        """Serve one client; `number` counts them."""
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
