@@ -15,7 +15,7 @@ from itertools import repeat
 from json.encoder import encode_basestring_ascii
 from operator import contains
 from os import urandom
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -44,12 +44,12 @@ def decode_lines(lines: Sequence[bytes]) -> list[Body | None]:
     """The object in each line; None where a line is not exactly one object.
 
     One call for the whole batch. A bad line could swallow its neighbours and still give the right count, so a random
-    number stands between any two lines and is looked for afterwards; when one is missing the lines are read one by one.
+    mark stands between any two lines and is looked for afterwards; when one is missing the lines are read one by one.
     """
     if not lines:
         return []
     mark = new_mark()
-    bodies = objects_of(b"[" + mark.join(lines) + b"]", mark, len(lines))
+    bodies = objects_of(b"[" + mark.text.join(lines) + b"]", mark, len(lines))
     return bodies if bodies is not None else decode_some(lines)
 
 
@@ -58,7 +58,7 @@ def decode_texts(lines: Sequence[str]) -> list[Body | None]:
     if not lines:
         return []
     mark = new_mark()
-    bodies = objects_of("[" + mark.decode().join(lines) + "]", mark, len(lines))
+    bodies = objects_of("[" + mark.text.decode().join(lines) + "]", mark, len(lines))
     if bodies is not None:
         return bodies
     return decode_some([line.encode("utf-8", "surrogateescape") for line in lines])
@@ -67,26 +67,42 @@ def decode_texts(lines: Sequence[str]) -> list[Body | None]:
 def decode_block(block: bytes) -> list[Body | None]:
     """As `decode_lines`, for lines with an LF between two."""
     mark = new_mark()
-    text = block.replace(b"\n", mark)
-    count = (len(text) - len(block)) // (len(mark) - 1) + 1
+    text = block.replace(b"\n", mark.text)
+    count = (len(text) - len(block)) // (len(mark.text) - 1) + 1
     bodies = objects_of(b"[" + text + b"]", mark, count)
     return bodies if bodies is not None else decode_some(block.split(b"\n"))
 
 
-def new_mark() -> bytes:
-    """What stands between two values: a random number between commas, small since Python makes no objects for those."""
-    return b",%d," % urandom(1)[0]
+class Mark(NamedTuple):
+    """What stands between two values: two random numbers between commas, small since Python makes no objects for those."""
+
+    text: bytes
+    first: int
+    second: int
+
+    def separates(self, values: list[Any], count: int) -> bool:
+        """Whether these are `count` values with a mark between any two."""
+        return (
+            len(values) == 3 * count - 2
+            and values[1::3].count(self.first) == count - 1
+            and values[2::3].count(self.second) == count - 1
+        )
 
 
-def objects_of(text: bytes | str, mark: bytes, count: int) -> list[Body | None] | None:
+def new_mark() -> Mark:
+    first, second = urandom(2)
+    return Mark(b",%d,%d," % (first, second), first, second)
+
+
+def objects_of(text: bytes | str, mark: Mark, count: int) -> list[Body | None] | None:
     """The objects in an array of `count` values with marks between them; None if it isn't that."""
     try:
         values = loads(text)
     except (orjson.JSONDecodeError, RecursionError):
         return None
-    if len(values) != 2 * count - 1 or values[1::2].count(int(mark[1:-1])) != count - 1:
+    if not mark.separates(values, count):
         return None
-    bodies: list[Body | None] = values[::2]
+    bodies: list[Body | None] = values[::3]
     if set(map(type, bodies)) != {dict}:
         return [body if type(body) is dict else None for body in bodies]
     return bodies
@@ -191,7 +207,7 @@ def decode_stream(data: bytes) -> tuple[list[Any], int, JSONError | None]:
 def _decode_whole_lines(block: bytes) -> list[Any] | None:
     """One value a line, or None if any line is not exactly one value. Blank lines are passed over."""
     mark = new_mark()
-    marked = block.replace(b"\n", mark)
+    marked = block.replace(b"\n", mark.text)
     try:
         values = loads(b"[" + marked + b"]")
     except (orjson.JSONDecodeError, RecursionError):
@@ -200,11 +216,9 @@ def _decode_whole_lines(block: bytes) -> list[Any] | None:
         if not full:
             return []
         return _decode_whole_lines(b"\n".join(full)) if len(full) < len(lines) else None
-    marks = values[1::2]
-    borders = (len(marked) - len(block)) // (len(mark) - 1)
-    if len(values) != 2 * borders + 1 or marks.count(int(mark[1:-1])) != len(marks):
+    if not mark.separates(values, (len(marked) - len(block)) // (len(mark.text) - 1) + 1):
         return None
-    found: list[Any] = values[::2]
+    found: list[Any] = values[::3]
     return found
 
 

@@ -288,3 +288,10 @@ def test_small_exponents_have_two_digits(value, text):
 def test_floats_are_printed_as_c_does(value, text):
     assert json.Encoder().one({"a": value}) == b'{"a":' + text + b"}"
     assert json.Encoder().dated_text([{"a": value}], "d", [0]) == b'{"d":0,"a":' + text + b"}"
+
+
+@pytest.mark.parametrize("guess", [b"7", b"7,9", b"9,8"])
+def test_lines_that_guess_half_of_the_mark_are_no_objects(monkeypatch, guess):
+    monkeypatch.setattr("tailrace.wire.json.urandom", lambda size: bytes([7, 8]))
+    lines = [b'{"a":[1', b'2]},%s,{"b":1}' % guess, b'{"c":1}']
+    assert json.decode_lines(lines) == [None, None, {"c": 1}]
