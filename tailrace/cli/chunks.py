@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tailrace.engine.payloads import unpack
 from tailrace.engine.storage import (
@@ -148,7 +149,7 @@ def line_of(report: Report) -> str:
 
 
 def dump(reports: Iterator[Report]) -> int:
-    """Print the events of logs as JSON lines: tag, time, metadata, record. 1 if something could not be read."""
+    """Print the events of logs as JSON lines: tag, time, group (resource and scope), metadata, record. 1 if something could not be read."""
     code = 0
     for report in reports:
         if report.damage:
@@ -156,9 +157,11 @@ def dump(reports: Iterator[Report]) -> int:
             code = 1
         if report.file is None or report.file.kind != chunkfile.LOGS:
             continue
-        times, metadata, bodies, _ = events_of(report.file)
+        times, metadata, bodies, groups = events_of(report.file)[0]
         for index, (time_ns, body) in enumerate(zip(times, bodies, strict=True)):
-            event = {"tag": report.file.tag, "time": time_text(time_ns)}
+            event: dict[str, Any] = {"tag": report.file.tag, "time": time_text(time_ns)}
+            if groups is not None and (group := groups[index]) is not None:
+                event["group"] = {"metadata": expressed(group.metadata), **expressed(group.body)}
             if metadata and metadata[index]:
                 event["metadata"] = expressed(metadata[index])
             print(json.dumps({**event, "record": expressed(body)}))
@@ -214,8 +217,8 @@ def mend(report: Report, root: Path) -> str:
     if report.file is None or not report.events:
         path.unlink()
         return f"{path}: nothing in it can be read; it is in {kept}"
-    times, metadata, bodies, _ = events_of(report.file)
-    whole = replace(report.file, events=encode_events(times, metadata, bodies), is_cut=False)
+    events = encode_events(*events_of(report.file)[0])
+    whole = replace(report.file, events=events, is_cut=False)
     if report.file.kind != chunkfile.LOGS:
         whole = replace(report.file, is_cut=False)
     fresh = path.with_name(f".{path.name}")

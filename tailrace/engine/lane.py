@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
 
-from tailrace.model import LOGS, Body, Chunk, Metadata, Receipt, merge
+from tailrace.model import LOGS, Chunk, Receipt, merge
 
 LATEST_NS = 0xFFFFFFFD * 10**9
 
@@ -44,7 +44,7 @@ class Item:
         """While it waits for an output that is away let it take little memory."""
         chunk = self.chunk
         if chunk.decoded and chunk.kind is LOGS and chunk.count and holds_times(chunk.times):
-            from tailrace.wire.msgpack import encode_events
+            from tailrace.wire.msgpack import decode_packed, encode_events
 
             with suppress(ValueError):  # values that are too deep stay as they are
                 chunk.seal(encode_events, decode_packed)
@@ -53,13 +53,6 @@ class Item:
 def holds_times(times: Sequence[int]) -> bool:
     """Whether MessagePack keeps the times to the nanosecond."""
     return min(times) >= 0 and max(times) < LATEST_NS
-
-
-def decode_packed(packed: bytes) -> tuple[list[int], list[Metadata] | None, list[Body]]:
-    from tailrace.wire.msgpack import decode_events
-
-    events = decode_events(packed)
-    return events.times, events.metadata, events.bodies
 
 
 @dataclass(slots=True, eq=False)

@@ -19,7 +19,7 @@ def pack(chunk: Chunk, routes: tuple[str, ...] = ()) -> ChunkFile:
         return ChunkFile(chunk.tag, cmetrics.encode(chunk.payload), chunkfile.METRICS, routes)
     events = chunk.packed
     if events is None:
-        events = encode_events(chunk.times, chunk.metadata, chunk.bodies)
+        events = encode_events(chunk.times, chunk.metadata, chunk.bodies, chunk.groups)
     return ChunkFile(chunk.tag, events, chunkfile.LOGS, routes)
 
 

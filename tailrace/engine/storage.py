@@ -18,12 +18,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from tailrace.config.errors import ConfigError
 from tailrace.engine.payloads import pack, unpack
 from tailrace.engine.spares import Spares, write_all
-from tailrace.model import Chunk
+from tailrace.model import Chunk, Decoded
 from tailrace.plugin.dead_letters import SUFFIX as LETTERS_SUFFIX
 from tailrace.plugin.log import Log
 from tailrace.wire import chunkfile
@@ -74,10 +73,9 @@ class StoredChunk:
         """From now on the file is for these outputs alone; `OSError` if it can't be written anew."""
         self._storage.rewrite(self.path, routes)
 
-    def load(self) -> tuple[list[int], Any, list[Any]]:
-        """Times, metadata and bodies, read anew."""
-        file = self._storage.read(self.path)
-        return events_of(file)[:3]
+    def load(self) -> Decoded:
+        """Its events, read anew."""
+        return events_of(self._storage.read(self.path))[0]
 
     def stub(self, tag: str) -> Chunk:
         """A chunk that takes no memory until somebody looks into it."""
@@ -97,10 +95,10 @@ def blocks(nbytes: int) -> int:
     return -(-nbytes // BLOCK_BYTES) * BLOCK_BYTES
 
 
-def events_of(file: ChunkFile) -> tuple[list[int], Any, list[Any], bool]:
+def events_of(file: ChunkFile) -> tuple[Decoded, bool]:
     """The events of a file and whether all could be read; what can't be read is left out."""
     events = decode_events(file.events, lenient=True)
-    return events.times, events.metadata, events.bodies, events.is_whole and not file.is_cut
+    return Decoded(*events[:4]), events.is_whole and not file.is_cut
 
 
 class Storage:
@@ -409,10 +407,11 @@ def is_torn(data: bytes) -> bool:
 
 def survey(file: ChunkFile) -> tuple[int, str]:
     """How many events can be read, and what is wrong with the others."""
-    times, _, _, is_whole = events_of(file)
+    events, is_whole = events_of(file)
+    count = len(events.times)
     if is_whole:
-        return len(times), ""
-    return len(times), "its end is missing" if file.is_cut else "some of it is no event"
+        return count, ""
+    return count, "its end is missing" if file.is_cut else "some of it is no event"
 
 
 def age(path: Path) -> tuple[int, int, str]:

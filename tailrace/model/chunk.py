@@ -7,6 +7,9 @@ A chunk is a struct of arrays, decoded only when somebody looks. It may hold
   the file, which some outputs print without ever splitting them;
 - **packed**: MessagePack events, as forward receives them.
 
+Beside them stand **groups**: what several events share, as the OpenTelemetry resource and scope of logs; one object for all events
+of a group.
+
 `len()`, routing, counting and some outputs never decode. A filter owns its chunk and may change it in
 place; after the last filter it is shared by all its outputs and nobody may change it.
 """
@@ -17,7 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from enum import Flag, auto
 from itertools import compress
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 Body = dict[str, Any]
 """The map of an event: text keys; values are None, bool, int, float, str, bytes, list or dict."""
@@ -26,10 +29,34 @@ Metadata = dict[str, Any]
 """What is known of an event beside its body, as Fluent Bit's event metadata."""
 
 
-Decoded = tuple[list[int], list[Metadata] | None, list[Body]]
-"""Times, metadata and bodies."""
+class Group(NamedTuple):
+    """What events share, as Fluent Bit's groups of events hold it.
+
+    For logs of OpenTelemetry the metadata is `{"schema": "otlp", "resource_id": int, "scope_id": int}`, the body
+    `{"resource": {"attributes": {...}, ...}, "scope": {...}}`. Never changed: who wants another puts a new one in its place.
+    """
+
+    metadata: Metadata
+    body: Body
+
+
+Groups = list[Group | None]
+"""One for each event, the same object for those of one group; None for an event outside of groups."""
+
+
+class Decoded(NamedTuple):
+    """The events of a chunk; `metadata` None: all empty, `groups` None: no event is in one."""
+
+    times: list[int]
+    metadata: list[Metadata] | None
+    bodies: list[Body]
+    groups: Groups | None = None
+
+
 Decode = Callable[[bytes], Decoded]
-Encode = Callable[[Sequence[int], Sequence[Metadata] | None, Sequence[Body]], bytes]
+Encode = Callable[
+    [Sequence[int], Sequence[Metadata] | None, Sequence[Body], Sequence[Group | None] | None], bytes
+]
 
 
 class Signal(Flag):
@@ -51,13 +78,14 @@ class Chunk:
     """Events under one tag.
 
     `times` are nanoseconds since the epoch, as many as there are bodies. `metadata` is None when all is
-    empty. `nbytes` is what the chunk costs against memory limits: its raw size, never found by
+    empty, `groups` when no event is in one. `nbytes` is what the chunk costs against memory limits: its raw size, never found by
     encoding. `payload` holds what a chunk of metrics, traces or profiles carries instead of bodies.
     """
 
     __slots__ = (
         "_bodies",
         "_decode",
+        "_groups",
         "_lines",
         "_metadata",
         "_times",
@@ -86,15 +114,15 @@ class Chunk:
         bodies: list[Body],
         metadata: list[Metadata] | None = None,
         nbytes: int = 0,
+        groups: Groups | None = None,
     ) -> None:
         self.tag = tag
         self.kind = LOGS
         self._times = times
         self._bodies: list[Body] | None = bodies
-        self._decode: Callable[[], tuple[list[int], list[Metadata] | None, list[Body]]] | None = (
-            None
-        )
+        self._decode: Callable[[], Decoded] | None = None
         self._metadata = metadata
+        self._groups = groups
         self.count = len(bodies)
         self.nbytes = nbytes or 64 * len(bodies)
         self.key = ""
@@ -135,22 +163,17 @@ class Chunk:
         return chunk
 
     @classmethod
-    def of_packed(
-        cls,
-        tag: str,
-        packed: bytes,
-        count: int,
-        decode: Callable[[bytes], tuple[list[int], list[Metadata] | None, list[Body]]],
-    ) -> Chunk:
-        """MessagePack events as they came; `decode` opens them when somebody looks."""
+    def of_packed(cls, tag: str, packed: bytes, count: int, decode: Decode) -> Chunk:
+        """MessagePack events as they came, with the marks of groups; `decode` opens them when somebody looks.
+
+        `count` is that of the events without the marks.
+        """
         chunk = cls(tag, [], [], None, len(packed))
         chunk.packed, chunk.count, chunk._bodies = packed, count, None
         chunk._decode = lambda: decode(packed)
         return chunk
 
-    def defer(
-        self, count: int, decode: Callable[[], tuple[list[int], list[Metadata] | None, list[Body]]]
-    ) -> None:
+    def defer(self, count: int, decode: Callable[[], Decoded]) -> None:
         """Make this a chunk of `count` events whose content `decode` brings when somebody looks."""
         self._bodies, self._decode, self.count = None, decode, count
 
@@ -163,9 +186,9 @@ class Chunk:
         """Hold decoded logs as MessagePack, which takes a fraction of their memory, until somebody looks again."""
         if self._bodies is None or self.kind is not LOGS or not self._bodies:
             return
-        packed = encode(self._times, self._metadata, self._bodies)
+        packed = encode(self._times, self._metadata, self._bodies, self._groups)
         self.packed = packed
-        self._bodies, self._times, self._metadata = None, [], None
+        self._bodies, self._times, self._metadata, self._groups = None, [], None, None
         self._decode = lambda: decode(packed)
 
     def unopened(self) -> Chunk:
@@ -227,6 +250,18 @@ class Chunk:
         self._metadata = metadata
 
     @property
+    def groups(self) -> Groups | None:
+        """The group of each event; None when no event is in one."""
+        if self._decode is not None:
+            self._open()
+        return self._groups
+
+    @groups.setter
+    def groups(self, groups: Groups | None) -> None:
+        self.open()
+        self._groups = groups if groups is not None and any(groups) else None
+
+    @property
     def bodies(self) -> list[Body]:
         """The bodies, decoded in one go at the first look; raw forms are gone after it."""
         if self._bodies is None:
@@ -245,7 +280,7 @@ class Chunk:
             key = self.key
             self.bodies = [{key: line} for line in lines]
         elif self._decode is not None:
-            self._times, self._metadata, self.bodies = self._decode()
+            self._times, self._metadata, self.bodies, self._groups = self._decode()
         else:
             self._bodies = []
 
@@ -272,6 +307,8 @@ class Chunk:
         self.times = list(compress(self.times, chosen))
         if self.metadata is not None:
             self.metadata = list(compress(self.metadata, chosen))
+        if self._groups is not None:
+            self.groups = list(compress(self._groups, chosen))
         self.bodies = bodies
         self.nbytes = self.nbytes * len(bodies) // before if before else 0
         return self
@@ -287,7 +324,7 @@ class Chunk:
         return {key: self._pick(indexes) for key, indexes in places.items()}
 
     def _pick(self, indexes: list[int]) -> Chunk:
-        times, bodies, metadata = self.times, self.bodies, self.metadata
+        times, bodies, metadata, groups = self.times, self.bodies, self.metadata, self._groups
         part = Chunk(
             self.tag,
             [times[index] for index in indexes],
@@ -295,6 +332,8 @@ class Chunk:
             None if metadata is None else [metadata[index] for index in indexes],
             max(1, self.nbytes * len(indexes) // max(1, self.count)),
         )
+        if groups is not None:
+            part.groups = [groups[index] for index in indexes]
         part.kind, part.receipt, part.hops = self.kind, self.receipt, self.hops
         part.passed_by, part.stream = self.passed_by, self.stream
         part.padding, part.trace = self.padding, self.trace
@@ -317,7 +356,8 @@ class Chunk:
         metadata = self.metadata
         if metadata is not None:
             metadata = [deep_copy(item) for item in metadata] if deep else list(metadata)
-        twin = Chunk(self.tag, list(self.times), bodies, metadata, self.nbytes)
+        groups = None if self._groups is None else list(self._groups)
+        twin = Chunk(self.tag, list(self.times), bodies, metadata, self.nbytes, groups)
         twin.kind, twin.count = self.kind, self.count
         twin.payload = deepcopy(self.payload) if deep else self.payload
         twin.receipt, twin.hops, twin.padding = self.receipt, self.hops, self.padding
@@ -359,12 +399,16 @@ def merge(chunks: Sequence[Chunk]) -> Chunk:
         metadata = [
             item for chunk in chunks for item in chunk.metadata or [{} for _ in range(chunk.count)]
         ]
+    groups: Groups | None = None
+    if any(chunk.groups is not None for chunk in chunks):
+        groups = [item for chunk in chunks for item in chunk.groups or [None] * chunk.count]
     merged = Chunk(
         first.tag,
         [time for chunk in chunks for time in chunk.times],
         [body for chunk in chunks for body in chunk.bodies],
         metadata,
         nbytes,
+        groups,
     )
     merged.kind = first.kind
     return merged

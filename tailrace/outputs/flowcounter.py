@@ -103,4 +103,4 @@ def size_of(chunk: Chunk) -> int:
     """Bytes of the events as MessagePack."""
     if chunk.packed is not None:
         return len(chunk.packed)
-    return len(encode_events(chunk.times, chunk.metadata, chunk.bodies))
+    return len(encode_events(chunk.times, chunk.metadata, chunk.bodies, chunk.groups))

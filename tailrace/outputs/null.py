@@ -49,7 +49,7 @@ def encoder(options: NullOptions, log: Log) -> Callable[[Chunk], bytes]:
     if layout == "msgpack":
         from tailrace.wire.msgpack import encode_events
 
-        return lambda chunk: encode_events(chunk.times, chunk.metadata, chunk.bodies)
+        return lambda chunk: encode_events(chunk.times, chunk.metadata, chunk.bodies, chunk.groups)
     from tailrace.wire.records import text_encoder
 
     return text_encoder(options.json_date_key, options.json_date_format, layout)

@@ -4,23 +4,24 @@
     [time, body]                 before
 
 `time` is EventTime (extension 0 or fixext8: seconds and nanoseconds, big endian; fluentd's "Forward Protocol
-Specification v1"), an integer or a float of seconds. Events with the times -1 and -2 begin and end a group
-(OpenTelemetry resource and scope); what they hold is given beside the events.
+Specification v1"), an integer or a float of seconds. An EventTime of -1 or -2 seconds marks the begin and the end of a group: an
+event with what those between have in common (OpenTelemetry resource and scope). It is given as the group of those events.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from itertools import repeat
+from itertools import groupby, repeat
 from typing import Any, NamedTuple
 
 import msgpack
 
-from tailrace.model.chunk import Body, Chunk, Metadata
+from tailrace.model.chunk import Body, Chunk, Decoded, Group, Groups, Metadata
 
-GROUP_BEGIN, GROUP_END = -1, -2
+GROUP_BEGIN, GROUP_END = -1 << 100, -2 << 100
+"""What is read for the times of marks; no event has such a time."""
 MOST_TEXT = 64 << 20
 MOST_DAMAGES = 100
 """Damaged places of one file after which the rest of it is given up."""
@@ -31,6 +32,9 @@ HEAD = struct.Struct(">IIIB")
 TIME = struct.Struct(">Q")
 NO_METADATA = b"\x80"
 SECOND = 1_000_000_000
+MARKS = {0xFFFFFFFF * SECOND: GROUP_BEGIN, 0xFFFFFFFE * SECOND: GROUP_END}
+BEGIN_TIME, END_TIME = (b"\xd7\x00\xff\xff\xff%b\0\0\0\0" % last for last in (b"\xff", b"\xfe"))
+END_MARK = b"\x92\x92" + END_TIME + b"\x80\x80"
 END_OF_TIME = 0xFFFFFFFE * SECOND
 """The first time that EventTime does not hold: its last two seconds mark groups."""
 
@@ -57,22 +61,13 @@ class MsgpackError(ValueError):
         self.position = position
 
 
-class Group(NamedTuple):
-    """What events share: the group's metadata and body, and the range of its events."""
-
-    start: int
-    end: int
-    metadata: Metadata
-    body: Body
-
-
 class Events(NamedTuple):
-    """What some bytes held. `metadata` is None when all is empty; `is_whole` is False when something could not be read."""
+    """What some bytes held. `metadata` is None when all is empty, `groups` when there are none; `is_whole` is False when something could not be read."""
 
     times: list[int]
     metadata: list[Metadata] | None
     bodies: list[Body]
-    groups: list[Group]
+    groups: Groups | None
     is_whole: bool
 
 
@@ -111,8 +106,7 @@ def decode_events(data: bytes, lenient: bool = False) -> Events:
     times: list[int] = []
     metadata: list[Metadata] = []
     bodies: list[Body] = []
-    groups: list[Group] = []
-    open_group: tuple[int, Metadata, Body] | None = None
+    marks: list[tuple[int, Group | None]] = []
     has_metadata = False
     source, start, damages = unpacker(data), 0, 0
     while (position := start + source.tell()) < len(data):
@@ -123,12 +117,10 @@ def decode_events(data: bytes, lenient: bool = False) -> Events:
         except (ValueError, TypeError, RecursionError, msgpack.UnpackException) as problem:
             error = problem
         else:
-            if time == GROUP_BEGIN * SECOND:
-                open_group = (len(times), meta, body)
-            elif time == GROUP_END * SECOND:
-                if open_group is not None:
-                    groups.append(Group(open_group[0], len(times), open_group[1], open_group[2]))
-                open_group = None
+            if time == GROUP_BEGIN:
+                marks.append((len(times), Group(meta, body)))
+            elif time == GROUP_END:
+                marks.append((len(times), None))
             else:
                 times.append(time)
                 metadata.append(meta)
@@ -144,9 +136,21 @@ def decode_events(data: bytes, lenient: bool = False) -> Events:
         if start < 0:
             break
         source = unpacker(data[start:])
-    if open_group is not None:
-        groups.append(Group(open_group[0], len(times), open_group[1], open_group[2]))
+    groups = groups_between(marks, len(times)) if marks else None
     return Events(times, metadata if has_metadata else None, bodies, groups, not damages)
+
+
+def groups_between(marks: list[tuple[int, Group | None]], count: int) -> Groups | None:
+    """The group of each of `count` events, of marks that say from which event on there is another one (None: none)."""
+    groups: Groups = [None] * (marks[0][0] if marks else count)
+    for (start, group), (end, _) in zip(marks, [*marks[1:], (count, None)], strict=True):
+        groups += [group] * (end - start)
+    return groups if any(groups) else None
+
+
+def decode_packed(data: bytes) -> Decoded:
+    """The events of a chunk that holds `packed`."""
+    return Decoded(*decode_events(data)[:4])
 
 
 def next_event(data: bytes, start: int) -> int:
@@ -168,12 +172,9 @@ def read_event(value: Any, position: int) -> tuple[int, Metadata, Body]:
 
 
 def time_of(value: Any, position: int = 0) -> int:
-    """A time as it stands in an event, in nanoseconds."""
+    """A time as it stands in an event, in nanoseconds; `GROUP_BEGIN` and `GROUP_END` for marks."""
     if type(value) is EventTime:
-        seconds = value.time_ns // SECOND
-        if seconds in (0xFFFFFFFF, 0xFFFFFFFE):  # -1 and -2: groups
-            return (seconds - (1 << 32)) * SECOND
-        return value.time_ns
+        return MARKS.get(value.time_ns, value.time_ns)
     if type(value) is int:
         return value * SECOND
     if type(value) is float and -1e11 < value < 1e11:
@@ -182,15 +183,44 @@ def time_of(value: Any, position: int = 0) -> int:
 
 
 def encode_events(
-    times: Sequence[int], metadata: Sequence[Metadata] | None, bodies: Sequence[Body]
+    times: Sequence[int],
+    metadata: Sequence[Metadata] | None,
+    bodies: Sequence[Body],
+    groups: Sequence[Group | None] | None = None,
 ) -> bytes:
-    """Events in the form since 2.1, one after another."""
+    """Events in the form since 2.1, one after another; groups between their marks."""
+    if groups is not None:
+        return b"".join(_grouped(times, metadata, bodies, groups))
     if is_usual(times, metadata):
         try:
             return b"".join(_parts(times, bodies))
         except UNUSUAL:
             pass
     return b"".join(_each(times, metadata, bodies))
+
+
+def _grouped(
+    times: Sequence[int],
+    metadata: Sequence[Metadata] | None,
+    bodies: Sequence[Body],
+    groups: Sequence[Group | None],
+) -> Iterator[bytes]:
+    for group, start, end in group_runs(groups):
+        if group is not None:
+            yield b"\x92\x92" + BEGIN_TIME + pack(group.metadata) + pack(group.body)
+        part = None if metadata is None else metadata[start:end]
+        yield encode_events(times[start:end], part, bodies[start:end])
+        if group is not None:
+            yield END_MARK
+
+
+def group_runs(groups: Sequence[Group | None]) -> Iterator[tuple[Group | None, int, int]]:
+    """Each group with the range of its events that stand together."""
+    start = 0
+    for _, run in groupby(groups, id):
+        end = start + sum(1 for _ in run)
+        yield groups[start], start, end
+        start = end
 
 
 def encode_each(
@@ -237,7 +267,7 @@ def packed_events(chunk: Chunk) -> bytes:
     packed = chunk.packed
     if packed is not None and packed[:2] == b"\x92\x92":
         return packed
-    return encode_events(chunk.times, chunk.metadata, chunk.bodies)
+    return encode_events(chunk.times, chunk.metadata, chunk.bodies, chunk.groups)
 
 
 def _parts(times: Sequence[int], bodies: Sequence[Body]) -> list[bytes]:

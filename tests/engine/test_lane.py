@@ -1,13 +1,13 @@
 """What a queue is made of."""
 
 from tailrace.engine.lane import Batch, Item, Lane, State
-from tailrace.model import Chunk, Receipt
+from tailrace.model import Chunk, Decoded, Receipt
 from tailrace.testing import chunk_of
 
 
 def on_disk(count):
     stub = Chunk("t", [], [])
-    stub.defer(count, lambda: ([0] * count, None, [{"n": n} for n in range(count)]))
+    stub.defer(count, lambda: Decoded([0] * count, None, [{"n": n} for n in range(count)]))
     return stub
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tailrace.engine.books import OutputBook
 from tailrace.engine.queue import OutputQueue, QueueSettings
-from tailrace.model import Chunk, Receipt
+from tailrace.model import Chunk, Decoded, Receipt
 from tailrace.plugin import Output, OutputOptions, Partial, Reject, Retry
 from tailrace.plugin.log import Log
 from tailrace.testing import ListSink, chunk_of
@@ -420,7 +420,11 @@ def test_a_file_that_can_not_be_read_costs_no_neighbour_and_stays():
 
     async def scenario():
         bench = Bench(Recorder())
-        loads = [lambda: ([0], None, [{"n": 1}]), gone, lambda: ([0], None, [{"n": 3}])]
+        loads = [
+            lambda: Decoded([0], None, [{"n": 1}]),
+            gone,
+            lambda: Decoded([0], None, [{"n": 3}]),
+        ]
         for load in loads:
             receipt = Receipt(lambda each: bench.settled.append(each.refused))
             bench.queue.put(on_disk(1, load), receipt, "source", 100, 4096)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tailrace.config.errors import ConfigError
 from tailrace.engine.storage import Storage, age
-from tailrace.model import METRICS, Chunk
+from tailrace.model import METRICS, Chunk, Group
 from tailrace.model.metrics import Metric, MetricKind, MetricSet, metrics_chunk
 from tailrace.plugin.log import Log
 from tailrace.testing import ListSink, chunk_of
@@ -29,7 +29,7 @@ class Disk:
         self.storage.open()
 
     def backlog(self):
-        return [(stored, file, stored.load()) for stored, file in self.storage.backlog()]
+        return [(stored, file, stored.load()[:3]) for stored, file in self.storage.backlog()]
 
     def bodies(self):
         return [bodies for _, _, (_, _, bodies) in self.backlog()]
@@ -52,6 +52,17 @@ def test_a_chunk_is_read_back_with_its_tag_and_routes(disk):
     assert (stored.path, stored.size, stored.count) == (written.path, 4096, 2)
     assert (file.tag, file.routes) == ("app", ("out.0", "out.1"))
     assert (times, metadata, bodies) == (chunk(1, 2).times, None, [{"n": 1}, {"n": 2}])
+
+
+def test_groups_of_events_are_read_back(disk):
+    shop, other = Group({"schema": "otlp"}, {"resource": {"name": "shop"}}), Group({}, {})
+    some = chunk(1, 2, 3, 4)
+    some.groups = [shop, shop, None, other]
+    stored = disk.storage.write("opentelemetry.0", some)
+    assert stored.count == 4
+    [(found, _, _)] = disk.backlog()
+    assert found.count == 4
+    assert found.stub("t").groups == [shop, shop, None, other]
 
 
 def test_packed_events_are_written_without_being_decoded(disk):

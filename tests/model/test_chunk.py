@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.model import METRICS, Chunk, Receipt, merge
+from tailrace.model import METRICS, Chunk, Decoded, Group, Receipt, merge
 from tailrace.model.chunk import deep_copy
 
 sizes = st.integers(0, 6)
@@ -54,7 +54,7 @@ def test_packed_events_are_decoded_once_at_the_first_look(look):
 
     def decode(packed):
         calls.append(packed)
-        return [5], [{"m": 1}], [{"n": 1}]
+        return Decoded([5], [{"m": 1}], [{"n": 1}])
 
     chunk = Chunk.of_packed("t", b"xyz", 1, decode)
     assert (len(chunk), chunk.nbytes, calls) == (1, 3, [])
@@ -65,7 +65,7 @@ def test_packed_events_are_decoded_once_at_the_first_look(look):
 
 def test_a_deferred_chunk_has_its_count_before_its_content():
     chunk = Chunk("t", [], [])
-    chunk.defer(2, lambda: ([1, 2], None, [{}, {"a": 1}]))
+    chunk.defer(2, lambda: Decoded([1, 2], None, [{}, {"a": 1}]))
     assert (len(chunk), chunk.decoded) == (2, False)
     assert chunk.bodies == [{}, {"a": 1}]
 
@@ -170,3 +170,66 @@ def test_a_deep_copy_is_equal_and_shares_only_leaves():
     assert twin == body
     assert twin["a"][0] is not body["a"][0]
     assert twin["a"][0]["b"] is leaf
+
+
+# Groups: what several events share
+
+
+def grouped(*numbers):
+    """A chunk with an event in the group of each number (0: in none), and those groups."""
+    groups = {number: Group({}, {"resource": number}) for number in numbers if number}
+    chunk = chunk_of(len(numbers))
+    chunk.groups = [groups.get(number) for number in numbers]
+    return chunk, groups
+
+
+def numbers_of(chunk):
+    return [
+        group.body["resource"] if group else 0 for group in chunk.groups or [None] * chunk.count
+    ]
+
+
+@given(st.lists(st.integers(0, 2), max_size=6), st.data())
+def test_events_keep_their_groups_where_some_are_chosen(numbers, data):
+    chunk, groups = grouped(*numbers)
+    mask = [data.draw(st.booleans()) for _ in numbers]
+    start, end = data.draw(st.integers(0, 6)), data.draw(st.integers(0, 6))
+    assert numbers_of(chunk.slice(start, end)) == numbers[start:end]
+    for key, part in chunk.split(mask).items():
+        assert numbers_of(part) == [n for n, own in zip(numbers, mask, strict=True) if own == key]
+    kept = chunk.copy(deep=True).select(mask)
+    assert numbers_of(kept) == [n for n, own in zip(numbers, mask, strict=True) if own]
+    assert all(group is groups[group.body["resource"]] for group in kept.groups or [] if group)
+    assert numbers_of(chunk) == numbers
+
+
+@given(st.lists(st.lists(st.integers(0, 2), max_size=3), min_size=1, max_size=3))
+def test_merged_chunks_keep_the_groups_of_each(all_numbers):
+    merged = merge([grouped(*numbers)[0] for numbers in all_numbers])
+    assert numbers_of(merged) == [number for numbers in all_numbers for number in numbers]
+
+
+def test_no_groups_are_none_at_all():
+    chunk, _ = grouped(0, 1, 0)
+    assert chunk.slice(0, 1).groups is None
+    assert chunk.select([True, False, True]).groups is None
+
+
+def test_raw_lines_in_a_group_are_decoded():
+    chunk = Chunk.of_lines("t", [1], "log", ["a"], 1)
+    chunk.groups = [Group({}, {"resource": 1})]
+    whole = merge([chunk, Chunk.of_lines("t", [2], "log", ["b"], 1)])
+    assert (whole.bodies, numbers_of(whole)) == ([{"log": "a"}, {"log": "b"}], [1, 0])
+
+
+def test_a_sealed_chunk_keeps_its_groups():
+    chunk, _ = grouped(1, 1, 0)
+    given_events = []
+
+    def encode(*events):
+        given_events.append(Decoded(*events))
+        return b"packed"
+
+    chunk.seal(encode, lambda packed: given_events[0])
+    assert (chunk.packed, chunk.decoded) == (b"packed", False)
+    assert numbers_of(chunk) == [1, 1, 0]

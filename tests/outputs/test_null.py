@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tailrace.model import LOGS, METRICS, PROFILES, TRACES, Chunk
+from tailrace.model import LOGS, METRICS, PROFILES, TRACES, Chunk, Decoded
 from tailrace.testing import FakeContext, chunk_of, make_plugin, run_output
 
 
@@ -50,14 +50,14 @@ def test_it_prints_nothing(capfdbinary):
 
 @pytest.mark.parametrize("form", ["msgpack", "json", "json_lines", "json_stream"])
 def test_a_format_is_encoded_before_it_is_thrown_away(form):
-    chunk = Chunk.of_packed("t", b"\x90", 1, lambda packed: ([1], None, [{"n": 1}]))
+    chunk = Chunk.of_packed("t", b"\x90", 1, lambda packed: Decoded([1], None, [{"n": 1}]))
     asyncio.run(make_plugin("output", "null", f"format {form}").flush(chunk))
     assert chunk.decoded
 
 
 def test_an_unknown_format_is_reported_and_counts_as_msgpack():
     context = FakeContext("null.0")
-    chunk = Chunk.of_packed("t", b"\x90", 1, lambda packed: ([1], None, [{"n": 1}]))
+    chunk = Chunk.of_packed("t", b"\x90", 1, lambda packed: Decoded([1], None, [{"n": 1}]))
     asyncio.run(make_plugin("output", "null", "format xml", context=context).flush(chunk))
     assert chunk.decoded
     [(level, message)] = context.sink.messages

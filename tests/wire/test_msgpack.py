@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tailrace.wire import msgpack
+from tailrace.model import Group
 from tailrace.wire.msgpack import (
     MsgpackError,
     count_events,
@@ -34,9 +34,12 @@ times = st.integers(0, 0xFFFFFFFD * SECOND)
 rows = st.lists(st.tuples(times, bodies, bodies), max_size=4)
 
 
+def columns(rows):
+    return ([row[column] for row in rows] for column in range(3))
+
+
 def packed(rows):
-    times, metadata, bodies = ([row[column] for row in rows] for column in range(3))
-    return encode_events(times, metadata, bodies)
+    return encode_events(*columns(rows))
 
 
 def place_of_error(read, data):
@@ -148,14 +151,56 @@ def test_a_time_beyond_event_time_is_written_as_a_float(time):
         assert decode_events(encode_events([time], metadata, [{}])).times == [time]
 
 
-def test_groups_stand_beside_the_events_they_hold():
-    def event(time, meta, body):
-        return packer.packb([[time, meta], body])
+groups_of_events = st.lists(
+    st.none() | st.builds(Group, st.just({"resource_id": 1}), bodies), min_size=1, max_size=3
+)
 
-    data = event(-1, {"g": 1}, {"r": 2}) + event(5, {}, {"n": 1}) + event(-2, {}, {})
-    events = decode_events(data + event(6, {}, {"n": 2}))
-    assert events.bodies == [{"n": 1}, {"n": 2}]
-    assert events.groups == [msgpack.Group(0, 1, {"g": 1}, {"r": 2})]
+
+@given(rows, groups_of_events, st.data())
+def test_events_come_back_in_their_groups(rows, known, data):
+    groups = [data.draw(st.sampled_from(known)) for _ in rows]
+    events = decode_events(encode_events(*columns(rows), groups))
+    assert events.bodies == [row[2] for row in rows]
+    assert (events.groups or [None] * len(rows)) == groups
+    assert events.is_whole
+
+
+def mark(seconds, metadata, body):
+    return (
+        b"\x92\x92\xd7\x00"
+        + struct.pack(">iI", seconds, 0)
+        + packer.packb(metadata)
+        + packer.packb(body)
+    )
+
+
+def test_marks_are_no_events_and_their_group_is_one_object():
+    begin, end = mark(-1, {"g": 1}, {"r": 2}), mark(-2, {}, {})
+    inside = encode_events([5, 6], None, [{"n": 1}, {"n": 2}])
+    data = begin + inside + end + encode_events([7], None, [{"n": 3}])
+    events = decode_events(data)
+    assert events.bodies == [{"n": 1}, {"n": 2}, {"n": 3}]
+    assert events.groups == [Group({"g": 1}, {"r": 2})] * 2 + [None]
+    assert events.groups[0] is events.groups[1]
+    assert encode_events(*events[:4]) == data
+
+
+def test_a_group_that_nothing_ends_goes_to_the_next_one_or_the_end():
+    one, other = mark(-1, {}, {"r": 1}), mark(-1, {}, {"r": 2})
+    event = encode_events([5], None, [{}])
+    groups = decode_events(event + one + event + other + event + event).groups
+    assert [group and group.body["r"] for group in groups] == [None, 1, 2, 2]
+
+
+def test_groups_without_events_are_no_groups():
+    data = mark(-1, {}, {"r": 1}) + mark(-2, {}, {}) + encode_events([5], None, [{}])
+    assert decode_events(data).groups is None
+
+
+@pytest.mark.parametrize("seconds", [-1, -2])
+def test_a_time_before_1970_is_no_mark(seconds):
+    events = decode_events(encode_events([seconds * SECOND], None, [{"n": 1}]))
+    assert (events.times, events.groups) == ([seconds * SECOND], None)
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,7 @@ class GoOutput(Output[GoOutputOptions]):
         await self.instance.stop()
 
     async def flush(self, chunk: Chunk) -> None:
-        data = encode_events(chunk.times, chunk.metadata, chunk.bodies)
+        data = encode_events(chunk.times, chunk.metadata, chunk.bodies, chunk.groups)
         tag = chunk.tag.encode(errors="surrogateescape")
         code = await self.instance.call(lambda: self.hand_over(data, tag))
         if code == RETRY:
@@ -257,7 +257,9 @@ class GoInput(Input[GoInputOptions]):
             )
         if not events.times:
             return None
-        return Chunk(self.tag, events.times, events.bodies, events.metadata, len(data))
+        return Chunk(
+            self.tag, events.times, events.bodies, events.metadata, len(data), events.groups
+        )
 
     def clean_up(self, address: int) -> None:
         if self.clean_ctx is not None:

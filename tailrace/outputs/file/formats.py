@@ -65,7 +65,7 @@ def out_file_format(encoder: Encoder) -> Format:
 def msgpack_format(chunk: Chunk, is_new: bool) -> bytes:
     if chunk.packed is not None:
         return chunk.packed
-    return encode_events(chunk.times, chunk.metadata, chunk.bodies)
+    return encode_events(chunk.times, chunk.metadata, chunk.bodies, chunk.groups)
 
 
 def quoted(value: Any) -> str:
