@@ -17,26 +17,25 @@ was counted; a client that gets no such answer may send them again. 503 says tha
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 
 import orjson
 
 from tailrace.config import ConfigError, KeyText, Seconds, group, option
-from tailrace.inputs.http.bodies import Refusal, read_form, read_json
-from tailrace.inputs.http.tags import clean_tag, tag_getter
-from tailrace.model import Body, Chunk, Receipt
-from tailrace.net.bearer import BearerCheck, BearerOptions, KeysUnreachable
+from tailrace.inputs.http.bodies import read_form, read_json
+from tailrace.model import Body, Chunk
+from tailrace.net.bearer import BearerCheck, BearerOptions
 from tailrace.net.http_server import HttpServer, Request, Response
+from tailrace.net.http_server.intake import Intake, Refusal, admit
 from tailrace.net.http_server.options import (
     UNPACKED_RATIO,
     HttpServerOptions,
     open_http_server,
 )
+from tailrace.net.http_server.tags import clean_tag, tag_getter
 from tailrace.net.options import ListenOptions, ServerTLSOptions
 from tailrace.plugin import Emit, Input, InputOptions, input_plugin
 from tailrace.wire.compression import CompressionError, TooLarge
-from tailrace.wire.jwt import TokenError
 
 DEFAULT_PORT = 9880
 FORM = "application/x-www-form-urlencoded"
@@ -79,14 +78,10 @@ class Http(Input[HttpOptions]):
     def __init__(self, options: HttpOptions) -> None:
         super().__init__(options)
         self.server: HttpServer | None = None
-        self.emit: Emit | None = None
+        self.intake = Intake(options.server, options.answer_timeout)
         self.get_tag = tag_getter(options.tag_key)
         self.success = self.make_success(options)
         self.bearer = BearerCheck(options.oauth2, self.context) if options.oauth2.validate else None
-        self.waiting = 0
-        """Requests that wait for their answer."""
-        self.has_room = asyncio.Event()
-        self.has_room.set()
 
     def make_success(self, options: HttpOptions) -> Response:
         status = options.successful_response_code
@@ -117,11 +112,7 @@ class Http(Input[HttpOptions]):
         )
 
     async def run(self, emit: Emit) -> None:
-        self.emit = emit
-        try:
-            await asyncio.Event().wait()
-        finally:
-            self.emit = None
+        await self.intake.run(emit)
 
     async def stop(self) -> None:
         if self.server is not None:
@@ -131,10 +122,10 @@ class Http(Input[HttpOptions]):
             await self.bearer.close()
 
     def pause(self) -> None:
-        self.has_room.clear()
+        self.intake.has_room.clear()
 
     def resume(self) -> None:
-        self.has_room.set()
+        self.intake.has_room.set()
 
     # Requests
 
@@ -145,22 +136,12 @@ class Http(Input[HttpOptions]):
             return self.health()
         try:
             if self.bearer is not None:
-                await self.admit(request, self.bearer)
+                await admit(request, self.bearer, self.context.log)
             self.check(request)
-            await self.deliver(request)
+            await self.intake.deliver(lambda: self.chunks_of(request))
         except Refusal as refusal:
             return refusal.response()
         return self.success
-
-    async def admit(self, request: Request, bearer: BearerCheck) -> None:
-        """Refuse a request without a token that holds."""
-        try:
-            await bearer.check(request.headers.get("authorization", ""))
-        except TokenError as error:
-            self.context.log.warn(f"{request.peer}: refused: the token: {error}")
-            raise Refusal(401, "unauthorized") from error
-        except KeysUnreachable as error:
-            raise Refusal(503, "the token can't be checked now") from error
 
     def check(self, request: Request) -> None:
         """Refuse what is no request with records."""
@@ -207,42 +188,12 @@ class Http(Input[HttpOptions]):
             if key not in body:
                 body[key] = address
 
-    async def deliver(self, request: Request) -> None:
-        """Put the records into the pipeline and wait until all has come of them that can."""
-        if self.waiting >= self.options.server.ingress_queue_event_limit:
-            raise Refusal(503, "deferred ingress queue is full")
-        self.waiting += 1
-        try:
-            async with asyncio.timeout(self.options.answer_timeout or None):
-                while not self.has_room.is_set():
-                    await self.has_room.wait()
-                tag, records = self.read(request)
-                if records:
-                    await self.put(tag, records, len(request.body))
-        except TimeoutError:
-            raise Refusal(503, "the records are not delivered yet") from None
-        finally:
-            self.waiting -= 1
-
-    async def put(self, tag: str, records: list[Body], nbytes: int) -> None:
-        emit = self.emit
-        if emit is None:
-            raise Refusal(503, "the agent is stopping")
-        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def on_settled(receipt: Receipt) -> None:
-            if not settled.done():
-                settled.set_result(None)
-
-        receipt = Receipt(on_settled, urgent=True)
-        receipt.hold()
+    def chunks_of(self, request: Request) -> list[Chunk]:
+        """The request's records, by tag."""
+        tag, records = self.read(request)
         now = self.context.clock.time_ns()
-        chunk = Chunk(tag, [now] * len(records), records, None, nbytes)
-        for part in self.by_tag(chunk):
-            part.receipt = receipt
-            await emit(part)
-        receipt.release()
-        await settled
+        chunk = Chunk(tag, [now] * len(records), records, None, len(request.body))
+        return self.by_tag(chunk) if records else []
 
     def by_tag(self, chunk: Chunk) -> list[Chunk]:
         """The chunk by the tags that its records name, if they do."""

@@ -1,4 +1,4 @@
-"""What the bodies of requests hold: JSON and forms, and what is answered when they hold neither."""
+"""What the bodies of requests hold: JSON and forms."""
 
 from __future__ import annotations
 
@@ -9,24 +9,8 @@ from urllib.parse import unquote_to_bytes
 import orjson
 
 from tailrace.model import Body
-from tailrace.net.http_server import Response
+from tailrace.net.http_server.intake import Refusal
 from tailrace.wire.json import decode_stream
-
-HEADERS = {401: (("WWW-Authenticate", "Bearer"),), 503: (("Retry-After", "1"),)}
-"""What a refusal of a status says beside its text."""
-
-
-class Refusal(Exception):
-    """A request that is not taken; `status` and `text` are the answer."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status = status
-        self.text = text
-
-    def response(self) -> Response:
-        headers = HEADERS.get(self.status, ())
-        return Response(self.status, f"error: {self.text}\n".encode(), headers)
 
 
 def read_json(body: bytes) -> tuple[list[Body], int]:

@@ -5,8 +5,9 @@ import contextlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.inputs.http.bodies import Refusal, read_form, read_json
-from tailrace.inputs.http.tags import clean_tag
+from tailrace.inputs.http.bodies import read_form, read_json
+from tailrace.net.http_server.intake import Refusal
+from tailrace.net.http_server.tags import clean_tag
 
 
 @given(body=st.binary(max_size=80) | st.text('[]{}",:1a \n', max_size=30).map(str.encode))

@@ -246,7 +246,7 @@ def test_more_waiting_requests_than_allowed_are_answered_with_503():
         async with running("http_server.ingress_queue_event_limit 1") as plugin:
             plugin.pause()
             first = asyncio.ensure_future(ask(plugin, b'{"a":1}', JSON))
-            while not plugin.waiting:
+            while not plugin.intake.waiting:
                 await asyncio.sleep(0.001)
             second = await ask(plugin, b'{"a":2}', JSON)
             plugin.resume()
