@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tailrace.engine.payloads import unpack
+from tailrace.engine.payloads import READABLE, unpack
 from tailrace.engine.storage import (
     DAMAGED_FOLDER,
     LOCK_NAME,
@@ -109,7 +109,7 @@ def examine(path: Path) -> Report:
         crc = struct.unpack_from(">I", data, 2)[0]
         if file.kind == chunkfile.LOGS:
             events, damage = survey(file)
-        elif file.kind == chunkfile.METRICS:
+        elif file.kind in READABLE:
             events, damage = sum(chunk.count for chunk in unpack(file)), ""
         else:
             events, damage = 0, ""
@@ -149,13 +149,20 @@ def line_of(report: Report) -> str:
 
 
 def dump(reports: Iterator[Report]) -> int:
-    """Print the events of logs as JSON lines: tag, time, group (resource and scope), metadata, record. 1 if something could not be read."""
+    """Print events as JSON lines: of logs tag, time, group (resource and scope), metadata, record; of metrics and traces a document of OTLP each.
+
+    1 if something could not be read.
+    """
     code = 0
     for report in reports:
         if report.damage:
             print(f"tailrace: {line_of(report)}", file=sys.stderr)
             code = 1
-        if report.file is None or report.file.kind != chunkfile.LOGS:
+        if report.file is None:
+            continue
+        if report.file.kind != chunkfile.LOGS:
+            if report.file.kind in READABLE:
+                dump_signals(report.file)
             continue
         times, metadata, bodies, groups = events_of(report.file)[0]
         for index, (time_ns, body) in enumerate(zip(times, bodies, strict=True)):
@@ -166,6 +173,17 @@ def dump(reports: Iterator[Report]) -> int:
                 event["metadata"] = expressed(metadata[index])
             print(json.dumps({**event, "record": expressed(body)}))
     return code
+
+
+def dump_signals(file: ChunkFile) -> None:
+    """Print metrics or traces in the JSON form of OTLP, a line for each set."""
+    from tailrace.wire import otlp_json
+
+    encode = otlp_json.encode_traces if file.kind == chunkfile.TRACES else otlp_json.encode_metrics
+    for chunk in unpack(file):
+        print(
+            f'{{"tag": {json.dumps(file.tag)}, "{KINDS[file.kind]}": {encode(chunk.payload).decode()}}}'
+        )
 
 
 class InUseError(Exception):

@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tailrace.config.errors import ConfigError
-from tailrace.engine.payloads import pack, unpack
+from tailrace.engine.payloads import READABLE, pack, unpack
 from tailrace.engine.spares import Spares, write_all
 from tailrace.model import Chunk, Decoded
 from tailrace.plugin.dead_letters import SUFFIX as LETTERS_SUFFIX
@@ -281,7 +281,7 @@ class Storage:
             if not file.events and not torn:
                 path.unlink()
                 return None
-            if file.kind not in (chunkfile.LOGS, chunkfile.METRICS):
+            if file.kind not in READABLE:
                 self._log.warn(
                     f"[storage] {path} holds signals that can't be read yet; it stays there"
                 )

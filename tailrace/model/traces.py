@@ -45,7 +45,7 @@ class SpanEvent:
 
     name: str
     time_ns: int = 0
-    attributes: Attributes | None = None
+    attributes: Attributes = field(default_factory=dict)
     dropped_attributes: int = 0
 
 

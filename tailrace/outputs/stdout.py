@@ -1,4 +1,4 @@
-"""Print events on standard output; metrics, if the format is not one of OTLP, as text, a line for each sample.
+"""Print events on standard output; metrics and traces, if the format is not one of OTLP, as text for people.
 
 Example:
     Name   stdout
@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 
 from tailrace.config import ConfigError, option
-from tailrace.model import LOGS, METRICS, Chunk
+from tailrace.model import LOGS, METRICS, TRACES, Chunk
 from tailrace.plugin import Output, OutputOptions, Retry, output_plugin
 from tailrace.wire import metrics_text
 from tailrace.wire.notation import event_text
@@ -34,7 +34,7 @@ class StdoutOptions(OutputOptions):
 
 @output_plugin("stdout")
 class Stdout(Output[StdoutOptions]):
-    handles = LOGS | METRICS
+    handles = LOGS | METRICS | TRACES
     keeps_chunks = False
 
     def __init__(self, options: StdoutOptions) -> None:
@@ -53,6 +53,10 @@ class Stdout(Output[StdoutOptions]):
     async def flush(self, chunk: Chunk) -> None:
         if self.layout in OTLP:
             data = self.as_otlp(chunk)
+        elif chunk.kind is TRACES:
+            from tailrace.wire import traces_text
+
+            data = traces_text.encode(chunk.payload).encode("utf-8", "surrogateescape")
         elif chunk.kind is METRICS:
             data = metrics_text.encode(chunk.payload).encode("utf-8", "surrogateescape")
         elif self.layout == "msgpack":
@@ -73,6 +77,8 @@ class Stdout(Output[StdoutOptions]):
         pretty = self.layout == "otlp_json_pretty"
         if chunk.kind is METRICS:
             return otlp_json.encode_metrics(chunk.payload, pretty) + b"\n"
+        if chunk.kind is TRACES:
+            return otlp_json.encode_traces(chunk.payload, pretty) + b"\n"
         return otlp_json.encode_logs(chunk, pretty=pretty) + b"\n"
 
     def as_text(self, chunk: Chunk) -> bytes:

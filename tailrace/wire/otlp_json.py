@@ -1,4 +1,4 @@
-"""OTLP in its JSON form: logs and metrics.
+"""OTLP in its JSON form: logs, metrics and traces.
 
 Source: OpenTelemetry Protocol specification 1.x, "JSON Protobuf Encoding": 64-bit integers are texts, bytes are base64,
 identifiers are hexadecimal, field names are in camelCase. An event's OpenTelemetry fields are those that its metadata
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -25,6 +25,17 @@ from tailrace.model.metrics import (
     Summary,
 )
 from tailrace.wire.json import encode as encode_json
+
+if TYPE_CHECKING:
+    from tailrace.model.traces import (
+        Link,
+        ResourceSpans,
+        Scope,
+        ScopeSpans,
+        Span,
+        SpanEvent,
+        Traces,
+    )
 
 BODY_KEYS = ("log", "message")
 """The first of these that a record has is the body of the log record; without one the whole record is."""
@@ -48,8 +59,17 @@ def encode_metrics(metrics: MetricSet, pretty: bool = False) -> bytes:
     return encode("resourceMetrics", "scopeMetrics", "metrics", made, pretty)
 
 
+def encode_traces(traces: Traces, pretty: bool = False) -> bytes:
+    """All spans as one `ExportTraceServiceRequest`."""
+    resources = [resource_spans(each) for each in traces.resource_spans]
+    return as_text({"resourceSpans": resources}, pretty)
+
+
 def encode(resources: str, scopes: str, name: str, items: list[Any], pretty: bool) -> bytes:
-    document = {resources: [{"resource": {}, scopes: [{"scope": {}, name: items}]}]}
+    return as_text({resources: [{"resource": {}, scopes: [{"scope": {}, name: items}]}]}, pretty)
+
+
+def as_text(document: Body, pretty: bool) -> bytes:
     text = encode_json(document)
     return orjson.dumps(orjson.loads(text), option=orjson.OPT_INDENT_2) if pretty else text
 
@@ -184,3 +204,92 @@ def exponential(value: ExpHistogram) -> Body:
     ):
         point[name] = {"offset": offset, "bucketCounts": [str(count) for count in counts]}
     return point
+
+
+# Traces
+
+STATUS_NAMES = {1: "OK", 2: "ERROR"}
+"""Compat: Fluent Bit writes these and `UNSET`, where the specification has numbers."""
+
+
+def resource_spans(spans: ResourceSpans) -> Body:
+    """Spans of one resource."""
+    resource = with_attributes({}, spans.attributes, spans.dropped_attributes)
+    made: Body = {"resource": resource, "scopeSpans": [scope_spans(s) for s in spans.scope_spans]}
+    return with_given(made, schemaUrl=spans.schema_url)
+
+
+def scope_spans(spans: ScopeSpans) -> Body:
+    scope = {} if spans.scope is None else scope_of(spans.scope)
+    made: Body = {"scope": scope, "spans": [span_of(span) for span in spans.spans]}
+    return with_given(made, schemaUrl=spans.schema_url)
+
+
+def scope_of(scope: Scope) -> Body:
+    made = with_given({}, name=scope.name, version=scope.version)
+    return with_attributes(made, scope.attributes, scope.dropped_attributes)
+
+
+def span_of(span: Span) -> Body:
+    """One span; what is 0, empty or not set is left out."""
+    made = with_given({}, traceId=hex_of(span.trace_id), spanId=hex_of(span.span_id))
+    made["name"] = span.name
+    with_given(made, parentSpanId=hex_of(span.parent_span_id), traceState=span.trace_state)
+    if span.flags > 0:
+        made["flags"] = span.flags
+    made["kind"] = int(span.kind)
+    if span.start_ns > 0:
+        made["startTimeUnixNano"] = str(span.start_ns)
+    if span.end_ns > 0:
+        made["endTimeUnixNano"] = str(span.end_ns)
+    with_attributes(made, span.attributes, span.dropped_attributes)
+    if span.events:
+        made["events"] = [event_of(event) for event in span.events]
+    if span.dropped_events > 0:
+        made["droppedEventsCount"] = span.dropped_events
+    if span.links:
+        made["links"] = [link_of(link) for link in span.links]
+    if span.dropped_links > 0:
+        made["droppedLinksCount"] = span.dropped_links
+    if span.status_code or span.status_message is not None:
+        status: Body = {"code": STATUS_NAMES.get(span.status_code, "UNSET")}
+        made["status"] = with_given(status, message=span.status_message)
+    return made
+
+
+def event_of(event: SpanEvent) -> Body:
+    made: Body = {"name": event.name}
+    if event.time_ns > 0:
+        made["timeUnixNano"] = str(event.time_ns)
+    return with_attributes(made, event.attributes, event.dropped_attributes)
+
+
+def link_of(link: Link) -> Body:
+    made = with_given(
+        {},
+        traceId=hex_of(link.trace_id),
+        spanId=hex_of(link.span_id),
+        traceState=link.trace_state,
+    )
+    with_attributes(made, link.attributes, link.dropped_attributes)
+    if link.flags > 0:
+        made["flags"] = link.flags
+    return made
+
+
+def with_attributes(made: Body, attributes: Body | None, dropped: int) -> Body:
+    if attributes:
+        made["attributes"] = key_values(attributes.items())
+    if dropped > 0:
+        made["droppedAttributesCount"] = dropped
+    return made
+
+
+def with_given(made: Body, **fields: str | None) -> Body:
+    """`made` with those fields that are not None."""
+    made.update((name, text) for name, text in fields.items() if text is not None)
+    return made
+
+
+def hex_of(identifier: bytes | None) -> str | None:
+    return identifier.hex() if identifier else None

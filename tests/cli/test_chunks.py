@@ -6,6 +6,8 @@ import pytest
 
 from tailrace.cli import chunks
 from tailrace.engine.storage import Storage
+from tailrace.model.metrics import Metric, MetricKind, MetricSet, metrics_chunk
+from tailrace.model.traces import ResourceSpans, ScopeSpans, Span, Traces, traces_chunk
 from tailrace.plugin.log import Log
 from tailrace.testing import ListSink, chunk_of
 from tailrace.wire import chunkfile
@@ -70,6 +72,27 @@ def test_dump_prints_events(folder, capsys):
         {"n": 3, "b": {"$bytes": "/w=="}},
     ]
     assert events[0]["tag"] == "app"
+
+
+def test_traces_and_metrics_are_listed_and_dumped(tmp_path, capsys):
+    storage = Storage(tmp_path, Log(ListSink()))
+    spans = [Span("a", b"\1" * 16), Span("b")]
+    storage.write(
+        "in", traces_chunk("t", Traces([ResourceSpans(scope_spans=[ScopeSpans(spans=spans)])]))
+    )
+    gauge = Metric(MetricKind.GAUGE, "depth")
+    gauge.set(1.0, 5)
+    storage.write("in", metrics_chunk("m", MetricSet([gauge])))
+    assert chunks.run(["list", str(tmp_path)]) == 0
+    first, second, _ = capsys.readouterr().out.splitlines()
+    assert "traces 't', 2 events" in first
+    assert "metrics 'm', 1 events" in second
+    assert chunks.run(["dump", str(tmp_path)]) == 0
+    traces, metrics = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    shown = traces["traces"]["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    assert (traces["tag"], shown[0]["traceId"], shown[1]["name"]) == ("t", "01" * 16, "b")
+    shown = metrics["metrics"]["resourceMetrics"][0]["scopeMetrics"][0]["metrics"]
+    assert (metrics["tag"], shown[0]["name"]) == ("m", "depth")
 
 
 def test_dump_of_a_torn_file_gives_its_sound_events(folder, capsys):

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from tailrace.config.errors import ConfigError
 from tailrace.engine.storage import Storage, age
-from tailrace.model import METRICS, Chunk, Group
+from tailrace.model import METRICS, TRACES, Chunk, Group
 from tailrace.model.metrics import Metric, MetricKind, MetricSet, metrics_chunk
+from tailrace.model.traces import ResourceSpans, ScopeSpans, Span, Traces, traces_chunk
 from tailrace.plugin.log import Log
 from tailrace.testing import ListSink, chunk_of
 from tailrace.wire import chunkfile
@@ -266,6 +267,24 @@ def test_metrics_are_read_back(disk):
     [read] = stored.chunks(file.tag)
     assert (read.kind, read.tag, stored.count) == (METRICS, "m", 1)
     assert [sample.value for sample in read.payload.metrics[0].samples] == [-3.0]
+
+
+def test_traces_are_read_back(disk):
+    spans = [Span("a", b"\1" * 16), Span("b")]
+    traces = Traces([ResourceSpans({"service.name": "s"}, scope_spans=[ScopeSpans(spans=spans)])])
+    disk.storage.write("in", traces_chunk("t", traces))
+    [(stored, file)] = disk.storage.backlog()
+    [read] = stored.chunks(file.tag)
+    assert (read.kind, read.tag, stored.count, read.count) == (TRACES, "t", 2, 2)
+    assert read.payload == traces
+
+
+def test_traces_that_can_not_be_read_are_passed_over(disk):
+    path = disk.storage.write("in", chunk(1)).path
+    path.write_bytes(chunkfile.encode(ChunkFile("t", b"\x90", kind=chunkfile.TRACES)))
+    assert disk.bodies() == []
+    assert path.exists()
+    assert disk.storage.damaged_files == 1
 
 
 def test_signals_that_can_not_be_read_yet_are_left_where_they_are(tmp_path):

@@ -11,6 +11,7 @@ from tailrace.config.errors import ConfigError
 from tailrace.config.options import describe
 from tailrace.model import Chunk
 from tailrace.model.metrics import MetricKind, MetricSet, metrics_chunk
+from tailrace.model.traces import ResourceSpans, Traces, traces_chunk
 from tailrace.plugin import Retry
 from tailrace.plugin.registry import find
 from tailrace.testing import EPOCH_NS, FakeContext, make_plugin, options_class_of, run_output
@@ -109,6 +110,21 @@ def test_otlp_json_is_a_line_for_a_chunk(printed):
     [line] = printed("format otlp_json", {"log": "a"}, {"log": "b"}).splitlines()
     [resource] = json.loads(line)["resourceLogs"]
     assert len(resource["scopeLogs"][0]["logRecords"]) == 2
+
+
+def test_traces_are_printed_as_text_whatever_the_format(capfdbinary):
+    traces = Traces([ResourceSpans({"service.name": "shop"})])
+    output = make_plugin("output", "stdout", "format json_lines")
+    asyncio.run(output.flush(traces_chunk("t", traces)))
+    assert b"            - service.name: 'shop'\n" in capfdbinary.readouterr().out
+
+
+def test_otlp_json_takes_traces_too(capfdbinary):
+    traces = Traces([ResourceSpans({"service.name": "shop"})])
+    output = make_plugin("output", "stdout", "format otlp_json")
+    asyncio.run(output.flush(traces_chunk("t", traces)))
+    [resource] = json.loads(capfdbinary.readouterr().out)["resourceSpans"]
+    assert resource["resource"]["attributes"][0]["key"] == "service.name"
 
 
 def test_otlp_json_takes_metrics_too(capfdbinary):

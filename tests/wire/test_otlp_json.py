@@ -15,8 +15,17 @@ from tailrace.model.metrics import (
     MetricSet,
     Summary,
 )
+from tailrace.model.traces import (
+    Link,
+    ResourceSpans,
+    Scope,
+    ScopeSpans,
+    Span,
+    SpanEvent,
+    Traces,
+)
 from tailrace.testing import EPOCH_NS, chunk_of
-from tailrace.wire.otlp_json import any_value, encode_logs, encode_metrics
+from tailrace.wire.otlp_json import any_value, encode_logs, encode_metrics, encode_traces
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.binary(),
@@ -171,3 +180,110 @@ def test_metrics_without_samples_are_left_out():
     metrics = MetricSet()
     metrics.metric(MetricKind.GAUGE, "none", "d")
     assert metrics_in(metrics) == []
+
+
+def test_a_span_with_all_it_can_have():
+    span = Span(
+        "GET",
+        b"\x0a" * 16,
+        b"\x0b" * 8,
+        b"\x0c" * 8,
+        2,
+        17,
+        18,
+        {"i": 200, "b": b"hi", "l": ["x", None]},
+        [SpanEvent("miss", 55, {"k": "v"}, 3)],
+        [Link(b"\x01" * 16, b"\x02" * 8, "z=1", {"a": 1.5}, 4, 1)],
+        2,
+        "bad",
+        "a=b",
+        257,
+        dropped_attributes=1,
+        dropped_events=2,
+        dropped_links=3,
+    )
+    scope = ScopeSpans(Scope("lib", "1", {"s": True}, 5), [span], "http://scope")
+    traces = Traces([ResourceSpans({"service.name": "shop"}, 6, [scope], "http://res")])
+    assert json.loads(encode_traces(traces)) == {
+        "resourceSpans": [
+            {
+                "resource": {
+                    "attributes": [{"key": "service.name", "value": {"stringValue": "shop"}}],
+                    "droppedAttributesCount": 6,
+                },
+                "scopeSpans": [
+                    {
+                        "scope": {
+                            "name": "lib",
+                            "version": "1",
+                            "attributes": [{"key": "s", "value": {"boolValue": True}}],
+                            "droppedAttributesCount": 5,
+                        },
+                        "spans": [
+                            {
+                                "traceId": "0a" * 16,
+                                "spanId": "0b" * 8,
+                                "name": "GET",
+                                "parentSpanId": "0c" * 8,
+                                "traceState": "a=b",
+                                "flags": 257,
+                                "kind": 2,
+                                "startTimeUnixNano": "17",
+                                "endTimeUnixNano": "18",
+                                "attributes": [
+                                    {"key": "i", "value": {"intValue": "200"}},
+                                    {"key": "b", "value": {"bytesValue": "aGk="}},
+                                    {
+                                        "key": "l",
+                                        "value": {
+                                            "arrayValue": {"values": [{"stringValue": "x"}, {}]}
+                                        },
+                                    },
+                                ],
+                                "droppedAttributesCount": 1,
+                                "events": [
+                                    {
+                                        "name": "miss",
+                                        "timeUnixNano": "55",
+                                        "attributes": [{"key": "k", "value": {"stringValue": "v"}}],
+                                        "droppedAttributesCount": 3,
+                                    }
+                                ],
+                                "droppedEventsCount": 2,
+                                "links": [
+                                    {
+                                        "traceId": "01" * 16,
+                                        "spanId": "02" * 8,
+                                        "traceState": "z=1",
+                                        "attributes": [{"key": "a", "value": {"doubleValue": 1.5}}],
+                                        "droppedAttributesCount": 4,
+                                        "flags": 1,
+                                    }
+                                ],
+                                "droppedLinksCount": 3,
+                                "status": {"code": "ERROR", "message": "bad"},
+                            }
+                        ],
+                        "schemaUrl": "http://scope",
+                    }
+                ],
+                "schemaUrl": "http://res",
+            }
+        ]
+    }
+
+
+def test_what_a_span_has_not_is_left_out():
+    traces = Traces([ResourceSpans(scope_spans=[ScopeSpans(spans=[Span("x")])])])
+    assert json.loads(encode_traces(traces)) == {
+        "resourceSpans": [
+            {"resource": {}, "scopeSpans": [{"scope": {}, "spans": [{"name": "x", "kind": 1}]}]}
+        ]
+    }
+
+
+def test_pretty_traces_are_the_same_document():
+    traces = Traces([ResourceSpans({"a": 1.0})])
+    pretty = encode_traces(traces, pretty=True)
+    assert b'\n  "resourceSpans": [' in pretty
+    assert json.loads(pretty) == json.loads(encode_traces(traces))

@@ -1,0 +1,275 @@
+"""Traces in the MessagePack form in which Fluent Bit stores and forwards them (CTraces, `ctr_encode_msgpack.c`).
+
+    {"resourceSpans": [{"resource": {"attributes": {}, "dropped_attributes_count": 0}, "schema_url": null,
+                        "scope_spans": [{"scope": {...}, "spans": [{...}], "schema_url": null}]}]}
+
+Identifiers are lower-case hexadecimal text, what is not set is nil. The form has no place for the flags of spans and links.
+Several sets may follow one another. What is read is not trusted: anything else is a `TracesError`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgpack
+
+from tailrace.model.traces import (
+    Attributes,
+    Link,
+    ResourceSpans,
+    Scope,
+    ScopeSpans,
+    Span,
+    SpanEvent,
+    Traces,
+)
+
+MOST_BYTES = 64 << 20
+MOST_SPANS = 1_000_000
+LEAVES = (str, bool, int, float, bytes)
+
+
+class TracesError(ValueError):
+    """Bytes that are no traces; says what is wrong and where."""
+
+
+# Writing
+
+
+def encode(traces: Traces) -> bytes:
+    """One set."""
+    packed: bytes = msgpack.packb(
+        {"resourceSpans": [_resource_map(each) for each in traces.resource_spans]},
+        unicode_errors="surrogateescape",
+    )
+    return packed
+
+
+def _resource_map(resource: ResourceSpans) -> dict[str, Any]:
+    return {
+        "resource": {
+            "attributes": resource.attributes,
+            "dropped_attributes_count": resource.dropped_attributes,
+        },
+        "schema_url": resource.schema_url,
+        "scope_spans": [_scope_map(each) for each in resource.scope_spans],
+    }
+
+
+def _scope_map(spans: ScopeSpans) -> dict[str, Any]:
+    scope = spans.scope
+    return {
+        "scope": None
+        if scope is None
+        else {
+            "name": scope.name,
+            "version": scope.version,
+            "attributes": scope.attributes,
+            "dropped_attributes_count": scope.dropped_attributes,
+        },
+        "spans": [_span_map(span) for span in spans.spans],
+        "schema_url": spans.schema_url,
+    }
+
+
+def _span_map(span: Span) -> dict[str, Any]:
+    return {
+        "trace_id": _hex(span.trace_id),
+        "span_id": _hex(span.span_id),
+        "parent_span_id": _hex(span.parent_span_id),
+        "trace_state": span.trace_state,
+        "name": span.name,
+        "kind": int(span.kind),
+        "start_time_unix_nano": span.start_ns,
+        "end_time_unix_nano": span.end_ns,
+        "attributes": span.attributes,
+        "dropped_attributes_count": span.dropped_attributes,
+        "dropped_events_count": span.dropped_events,
+        "dropped_links_count": span.dropped_links,
+        "events": [
+            {
+                "time_unix_nano": event.time_ns,
+                "name": event.name,
+                "attributes": event.attributes,
+                "dropped_attributes_count": event.dropped_attributes,
+            }
+            for event in span.events
+        ],
+        "links": [
+            {
+                "trace_id": _hex(link.trace_id),
+                "span_id": _hex(link.span_id),
+                "trace_state": link.trace_state,
+                "attributes": link.attributes,
+                "dropped_attributes_count": link.dropped_attributes,
+            }
+            for link in span.links
+        ],
+        "schema_url": span.schema_url,
+        "status": {"code": int(span.status_code), "message": span.status_message},
+    }
+
+
+def _hex(identifier: bytes | None) -> str | None:
+    return identifier.hex() if identifier else None
+
+
+# Reading
+
+
+def decode(data: bytes) -> list[Traces]:
+    """All sets that the bytes hold."""
+    if len(data) > MOST_BYTES:
+        raise TracesError(f"{len(data)} bytes of traces are more than {MOST_BYTES}")
+    source = msgpack.Unpacker(
+        None,
+        raw=False,
+        strict_map_key=False,
+        unicode_errors="surrogateescape",
+        max_buffer_size=len(data) + 1,
+    )
+    source.feed(data)
+    found: list[Traces] = []
+    while source.tell() < len(data):
+        position = source.tell()
+        try:
+            found.append(_read_set(source.unpack()))
+        except msgpack.OutOfData:
+            raise TracesError(f"the traces at byte {position} are cut off") from None
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
+            raise TracesError(f"the traces at byte {position} can't be read: {error}") from error
+    return found
+
+
+def _read_set(value: Any) -> Traces:
+    traces = Traces(
+        [_read_resource(each) for each in _list_in(as_map(value, "traces"), "resourceSpans")]
+    )
+    if traces.span_count > MOST_SPANS:
+        raise TracesError(f"more than {MOST_SPANS} spans")
+    return traces
+
+
+def _read_resource(value: Any) -> ResourceSpans:
+    top = as_map(value, "resource spans")
+    resource = as_map(top.get("resource", {}), "resource")
+    return ResourceSpans(
+        _attributes_in(resource) or {},
+        _count_in(resource, "dropped_attributes_count"),
+        [_read_scope(each) for each in _list_in(top, "scope_spans")],
+        _text_in(top, "schema_url"),
+    )
+
+
+def _read_scope(value: Any) -> ScopeSpans:
+    top = as_map(value, "scope spans")
+    scope = top.get("scope")
+    return ScopeSpans(
+        None
+        if scope is None
+        else Scope(
+            _text_in(as_map(scope, "scope"), "name"),
+            _text_in(scope, "version"),
+            _attributes_in(scope),
+            _count_in(scope, "dropped_attributes_count"),
+        ),
+        [_read_span(as_map(each, "span")) for each in _list_in(top, "spans")],
+        _text_in(top, "schema_url"),
+    )
+
+
+def _read_span(top: dict[str, Any]) -> Span:
+    status = as_map(top.get("status", {}), "status")
+    return Span(
+        _text_in(top, "name") or "",
+        _identifier_in(top, "trace_id"),
+        _identifier_in(top, "span_id"),
+        _identifier_in(top, "parent_span_id"),
+        _count_in(top, "kind"),
+        _count_in(top, "start_time_unix_nano"),
+        _count_in(top, "end_time_unix_nano"),
+        _attributes_in(top) or {},
+        [_read_event(as_map(each, "event")) for each in _list_in(top, "events")],
+        [_read_link(as_map(each, "link")) for each in _list_in(top, "links")],
+        _count_in(status, "code"),
+        _text_in(status, "message"),
+        _text_in(top, "trace_state"),
+        0,
+        _text_in(top, "schema_url"),
+        _count_in(top, "dropped_attributes_count"),
+        _count_in(top, "dropped_events_count"),
+        _count_in(top, "dropped_links_count"),
+    )
+
+
+def _read_event(top: dict[str, Any]) -> SpanEvent:
+    return SpanEvent(
+        _text_in(top, "name") or "",
+        _count_in(top, "time_unix_nano"),
+        _attributes_in(top) or {},
+        _count_in(top, "dropped_attributes_count"),
+    )
+
+
+def _read_link(top: dict[str, Any]) -> Link:
+    return Link(
+        _identifier_in(top, "trace_id"),
+        _identifier_in(top, "span_id"),
+        _text_in(top, "trace_state"),
+        _attributes_in(top),
+        _count_in(top, "dropped_attributes_count"),
+    )
+
+
+def _attributes_in(top: dict[str, Any]) -> Attributes | None:
+    attributes = top.get("attributes")
+    if attributes is not None:
+        check_value(as_map(attributes, "attributes"))
+    return attributes
+
+
+def check_value(value: Any) -> None:
+    """Refuse what no attribute can be: extensions, and keys that are no text."""
+    kind = type(value)
+    if kind is dict:
+        for key, each in value.items():
+            if type(key) is not str:
+                raise TracesError(f"{key!r} is no name of an attribute")
+            check_value(each)
+    elif kind is list:
+        for each in value:
+            check_value(each)
+    elif value is not None and kind not in LEAVES:
+        raise TracesError(f"{value!r} is no value of an attribute")
+
+
+def _identifier_in(top: dict[str, Any], key: str) -> bytes | None:
+    text = _text_in(top, key)
+    return bytes.fromhex(text) or None if text is not None else None
+
+
+def _text_in(top: dict[str, Any], key: str) -> str | None:
+    value = top.get(key)
+    if value is not None and type(value) is not str:
+        raise TracesError(f"{key} is no text")
+    return value
+
+
+def _count_in(top: dict[str, Any], key: str) -> int:
+    value = top.get(key, 0)
+    if type(value) is not int:
+        raise TracesError(f"{key} is no integer")
+    return value
+
+
+def _list_in(top: dict[str, Any], key: str) -> list[Any]:
+    value = top.get(key, [])
+    if type(value) is not list:
+        raise TracesError(f"{key} is no list")
+    return value
+
+
+def as_map(value: Any, what: str) -> dict[str, Any]:
+    if type(value) is not dict:
+        raise TracesError(f"{what} is no map")
+    return value
