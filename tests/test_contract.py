@@ -11,7 +11,7 @@ import pytest
 from tailrace.config.errors import Place, Problems
 from tailrace.config.options import describe
 from tailrace.config.source import Entry
-from tailrace.model import LOGS
+from tailrace.model import LOGS, Group, Receipt
 from tailrace.model.metrics import MetricSet, metrics_chunk
 from tailrace.plugin import registry
 from tailrace.plugin.multiline import built_in
@@ -85,6 +85,53 @@ def test_nothing_in_gives_nothing_out(kind_and_name, context):
     plugin = make_plugin(kind, name, least_options(kind, name, context), context)
     empty = chunk_of([]) if LOGS in plugin.handles else metrics_chunk("t", MetricSet())
     assert plugin.process(empty).count == 0
+
+
+def held(plugin):
+    """What a filter gives out at the end."""
+    return plugin.drain() if plugin.kind == "filter" else []
+
+
+CHANGING = [  # what drops some events or puts others in their place
+    ("filter", "alter_size", "add 2"),
+    ("filter", "alter_size", "remove 2"),
+    ("filter", "grep", "exclude log [05]$"),
+    ("filter", "lua", "call f\ncode function f(g, t, r) return r.n % 3 - 1, t, r end"),
+    ("filter", "lua", "call f\ncode function f(g, t, r) return 1, t, {r, {n = r.n, x = 1}} end"),
+    ("filter", "multiline", "mode partial_message\nmultiline.key_content log"),
+    ("filter", "multiline", "multiline.parser java\nmultiline.key_content log\nbuffer off"),
+    ("filter", "multiline", "multiline.parser java\nmultiline.key_content log"),
+    ("filter", "rewrite_tag", "rule $log [1-4]$ b.$0 true"),
+    ("filter", "rewrite_tag", "rule $log ^.*1$ b false"),
+    ("filter", "throttle", "rate 1\nwindow 3"),
+    ("processor", "sql", {"query": "SELECT n FROM STREAM WHERE n > 2;"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "section"),
+    [(kind, name, None) for kind, name in ALL if kind in STAGES] + CHANGING,
+)
+def test_events_keep_their_groups(kind, name, section, context):
+    """What a stage passes on or emits anew is in the group in which it came."""
+    context.multiline_parsers["java"] = built_in("java")
+    section = least_options(kind, name, context) if section is None else section
+    plugin = make_plugin(kind, name, section, context)
+    if LOGS not in plugin.handles:
+        return
+    groups = [Group({}, {"resource": number}) for number in range(2)]
+    chunk = chunk_of([{"n": number, "log": f"line {number}", "a": "x"} for number in range(6)])
+    for body in chunk.bodies[3:5]:
+        body.update(partial_message="true", partial_id="i", partial_last=body["n"] == 4)
+    chunk.groups = [*groups[:1] * 3, *groups[1:] * 2, None]
+    chunk.receipt = Receipt()
+    for each in [plugin.process(chunk), *held(plugin), *context.emitted]:
+        if each.kind is not LOGS:
+            continue
+        assert len(each.groups or each.bodies) == len(each.bodies) == each.count
+        for body, group in zip(each.bodies, each.groups or [None] * each.count, strict=True):
+            number = body.get("n", 5)
+            assert group is (None if number == 5 else groups[number // 3])
 
 
 @pytest.mark.parametrize(("kind", "name"), [pair for pair in ALL if pair[0] in ("input", "output")])

@@ -36,5 +36,7 @@ class AlterSize(Filter[AlterSizeOptions]):
         chunk.times = [*chunk.times, *([self.context.clock.time_ns()] * len(added))]
         if chunk.metadata is not None:
             chunk.metadata = [*chunk.metadata, *({} for _ in added)]
+        if chunk.groups is not None:
+            chunk.groups = [*chunk.groups, *(None for _ in added)]
         chunk.bodies = [*chunk.bodies, *added]
         return chunk

@@ -186,6 +186,8 @@ def replace(chunk: Chunk, bodies: Sequence[Any], mask: Sequence[Any]) -> Chunk:
         chunk.times = list(compress(chunk.times, mask))
         if chunk.metadata is not None:
             chunk.metadata = list(compress(chunk.metadata, mask))
+        if chunk.groups is not None:
+            chunk.groups = list(compress(chunk.groups, mask))
     chunk.bodies = list(bodies)
     chunk.nbytes = chunk.nbytes * chunk.count // before
     return chunk

@@ -12,7 +12,9 @@ from tailrace.model.chunk import (
     Groups,
     Metadata,
     Signal,
+    group_runs,
     merge,
+    repeated,
 )
 from tailrace.model.receipt import Receipt
 
@@ -29,5 +31,7 @@ __all__ = [
     "Metadata",
     "Receipt",
     "Signal",
+    "group_runs",
     "merge",
+    "repeated",
 ]

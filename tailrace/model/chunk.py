@@ -16,10 +16,10 @@ place; after the last filter it is shared by all its outputs and nobody may chan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
 from enum import Flag, auto
-from itertools import compress
+from itertools import compress, groupby
 from typing import Any, Final, NamedTuple
 
 Body = dict[str, Any]
@@ -42,6 +42,20 @@ class Group(NamedTuple):
 
 Groups = list[Group | None]
 """One for each event, the same object for those of one group; None for an event outside of groups."""
+
+
+def group_runs(groups: Sequence[Group | None]) -> Iterator[tuple[Group | None, int, int]]:
+    """Each group with the range of its events that stand together."""
+    start = 0
+    for _, run in groupby(groups, id):
+        end = start + sum(1 for _ in run)
+        yield groups[start], start, end
+        start = end
+
+
+def repeated(groups: Groups, counts: Sequence[int]) -> Groups:
+    """The groups where in place of each event there are as many as `counts` says."""
+    return [group for group, count in zip(groups, counts, strict=True) for _ in range(count)]
 
 
 class Decoded(NamedTuple):

@@ -20,7 +20,7 @@ from typing import Any
 
 from tailrace.config import option
 from tailrace.config.options import REQUIRED
-from tailrace.model import Body, Chunk
+from tailrace.model import Body, Chunk, repeated
 from tailrace.plugin.base import Filter, FilterOptions
 from tailrace.plugin.registry import filter_plugin
 
@@ -166,10 +166,12 @@ def rebuild(chunk: Chunk, special: dict[int, Any], failures: list[str]) -> None:
     times: list[int] = []
     bodies: list[Body] = []
     metadata: list[Any] = []
+    counts: list[int] = []
     old = chunk.metadata or [{} for _ in range(chunk.count)]  # each its own map
     for index, (time, body, meta) in enumerate(zip(chunk.times, chunk.bodies, old, strict=True)):
         result = special.get(index, body)
         if result is False:
+            counts.append(0)
             continue
         if type(result) is list and all(type(each) is dict for each in result):
             parts = result
@@ -183,6 +185,9 @@ def rebuild(chunk: Chunk, special: dict[int, Any], failures: list[str]) -> None:
         bodies += parts
         times += [time] * len(parts)
         metadata += [meta] if len(parts) == 1 else [dict(meta) for _ in parts]
+        counts.append(len(parts))
+    if chunk.groups is not None:
+        chunk.groups = repeated(chunk.groups, counts)
     before = chunk.count
     chunk.times, chunk.bodies = times, bodies
     chunk.metadata = metadata if any(metadata) else None

@@ -13,12 +13,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
-from itertools import groupby, repeat
+from itertools import repeat
 from typing import Any, NamedTuple
 
 import msgpack
 
-from tailrace.model.chunk import Body, Chunk, Decoded, Group, Groups, Metadata
+from tailrace.model.chunk import Body, Chunk, Decoded, Group, Groups, Metadata, group_runs
 
 GROUP_BEGIN, GROUP_END = -1 << 100, -2 << 100
 """What is read for the times of marks; no event has such a time."""
@@ -212,15 +212,6 @@ def _grouped(
         yield encode_events(times[start:end], part, bodies[start:end])
         if group is not None:
             yield END_MARK
-
-
-def group_runs(groups: Sequence[Group | None]) -> Iterator[tuple[Group | None, int, int]]:
-    """Each group with the range of its events that stand together."""
-    start = 0
-    for _, run in groupby(groups, id):
-        end = start + sum(1 for _ in run)
-        yield groups[start], start, end
-        start = end
 
 
 def encode_each(

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tailrace.config.errors import ConfigError
+from tailrace.model import Group
 from tailrace.testing import EPOCH_NS, FakeContext, chunk_of, make_plugin, run_filter
 
 pytest.importorskip("lupa.luajit21")
@@ -497,3 +498,20 @@ def test_an_error_that_can_not_be_shown_is_an_error_of_its_record():
     context = FakeContext()
     assert lua(code, {"n": 1}, {"n": 2}, context=context) == [{"n": 1}, {}]
     assert "an error of type table" in str(context.sink.messages)
+
+
+def test_a_function_of_five_parameters_gets_the_group_of_each_record():
+    code = f(
+        "record.shop = group.resource and group.resource.name group.resource = nil return 2, time, metadata, record",
+        "tag, time, group, metadata, record",
+    )
+    plugin = make_plugin("filter", "lua", {"code": code, "call": "f"})
+    chunk = chunk_of(
+        [{"n": 1}, {"n": 2}, {"n": 3}, {"n": 4}], metadata=[{"m": n} for n in range(4)]
+    )
+    one, two = (Group({"g": 1}, {"resource": {"name": name}}) for name in ("one", "two"))
+    chunk.groups = [one, one, None, two]
+    result = plugin.process(chunk)
+    assert [body.get("shop") for body in result.bodies] == ["one", "one", None, "two"]
+    assert result.groups == [one, one, None, two]
+    assert result.metadata == [{"m": n} for n in range(4)]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tailrace.config.errors import ConfigError, Place, Problems
 from tailrace.config.source import Section
-from tailrace.model import Receipt
+from tailrace.model import Group, Receipt
 from tailrace.plugin.multiline import built_in, make_rules
 from tailrace.testing import EPOCH_NS, FakeContext, chunk_of, entries_of, make_plugin
 
@@ -364,3 +364,34 @@ def test_names_of_options_are_those_that_users_write(context):
     )
     assert plugin.options.emitter_name == "e"
     asyncio.run(plugin.stop())
+
+
+# Groups
+
+
+@pytest.mark.parametrize("buffer", ["on", "off"])
+def test_a_joined_event_is_in_the_group_of_its_first(context, buffer):
+    plugin = make_plugin("filter", "multiline", f"{SECTION}buffer {buffer}", context)
+    chunk = chunk_of([{"msg": text} for text in ("- a", "  b", "- c", "  d", "other")])
+    one, two = Group({}, {"resource": 1}), Group({}, {"resource": 2})
+    chunk.groups, chunk.receipt = [one, two, two, two, None], Receipt()
+    out = [plugin.process(chunk), *context.emitted, *plugin.drain()]
+    texts = [body["msg"] for each in out for body in each.bodies]
+    groups = [group for each in out for group in each.groups or [None] * each.count]
+    assert dict(zip(texts, groups, strict=True)) == {
+        "- a\n  b": one,
+        "- c\n  d": two,
+        "other": None,
+    }
+
+
+def test_a_message_of_parts_is_in_the_group_of_its_first(context):
+    plugin = make_plugin("filter", "multiline", PARTIAL, context)
+    chunks = [
+        chunk_of([{"log": text, "partial_message": "true", "partial_id": "1"}]) for text in "ab"
+    ]
+    for number, chunk in enumerate(chunks):
+        chunk.groups, chunk.receipt = [Group({}, {"resource": number})], Receipt()
+        assert plugin.process(chunk).bodies == []
+    [whole] = plugin.drain()
+    assert (whole.bodies, whole.groups) == ([{"log": "ab"}], [Group({}, {"resource": 0})])

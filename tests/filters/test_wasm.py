@@ -11,7 +11,7 @@ import msgpack
 import pytest
 
 from tailrace.config.errors import ConfigError
-from tailrace.model import Chunk
+from tailrace.model import Chunk, Group
 from tailrace.testing import FakeContext, chunk_of, make_plugin, run_filter
 
 wasmtime = pytest.importorskip("wasmtime")
@@ -113,12 +113,15 @@ def test_a_null_pointer_and_an_empty_text_drop_the_record(kit):
     assert run(kit, "moody", {"a": "x"}, {"a": "drop"}, {"a": "y"}) == [{"a": "x"}, {"a": "y"}]
 
 
-def test_times_and_metadata_stay_with_their_records(kit):
+def test_times_metadata_and_groups_stay_with_their_records(kit):
     plugin = make_plugin("filter", "wasm", {"wasm_path": str(kit), "function_name": "moody"})
     chunk = chunk_of([{"a": "x"}, {"a": "d"}, {"a": "y"}], metadata=[{"m": 1}, {"m": 2}, {"m": 3}])
     first, _, last = chunk.times
+    shop = Group({}, {"resource": {"name": "shop"}})
+    chunk.groups = [None, None, shop]
     result = plugin.process(chunk)
     assert (result.times, result.metadata) == ([first, last], [{"m": 1}, {"m": 3}])
+    assert result.groups == [None, shop]
 
 
 def test_text_behind_the_object_is_passed_over(kit):

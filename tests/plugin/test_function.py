@@ -6,6 +6,7 @@ import pytest
 
 from tailrace.config.errors import InvalidConfiguration
 from tailrace.config.options import describe
+from tailrace.model import Group
 from tailrace.plugin import filter, registry  # noqa: A004  # as users write it
 from tailrace.testing import FakeContext, chunk_of, make_plugin, run_filter
 
@@ -50,6 +51,15 @@ def counts(chunk):
 
 def test_a_function_changes_the_body_it_gets():
     assert run_filter("mark_slow", "", {"took": 2}) == [{"took": 2, "slow": True}]
+
+
+def test_what_takes_the_place_of_an_event_is_in_its_group():
+    groups = [Group({}, {"resource": number}) for number in range(3)]
+    chunk = chunk_of([{"text": "a b"}, {"text": ""}, {"text": "c"}])
+    chunk.groups = list(groups)
+    result = make_plugin("filter", "split_words").process(chunk)
+    assert result.bodies == [{"word": word} for word in "abc"]
+    assert result.groups == [groups[0], groups[0], groups[2]]
 
 
 def test_keyword_parameters_are_options_of_their_types():

@@ -17,7 +17,8 @@ The function gets the tag, the time and the record, and returns a code, a time a
 | 2 | the returned record takes its place, the time stays |
 
 A list of tables in place of the record makes several records. A function of five parameters, `(tag, time, group,
-metadata, record)`, returns `code, time, metadata, record`.
+metadata, record)`, returns `code, time, metadata, record`; the group is what the records of OpenTelemetry have in common, a table with
+`resource` and `scope`, and is there to be read.
 
 Integers beyond 2^53, floats without a fraction, null, bytes, empty lists and maps and the order of keys are what they were
 unless the script changes them. An error leaves the one record as it was.
@@ -29,7 +30,7 @@ from typing import Any
 
 from tailrace.config import Seconds, WordList, option
 from tailrace.filters.lua.script import Script
-from tailrace.model import Body, Chunk, Metadata
+from tailrace.model import Body, Chunk, Metadata, repeated
 from tailrace.plugin import Filter, FilterOptions, filter_plugin
 from tailrace.wire.msgpack import MsgpackError, pack
 
@@ -99,8 +100,9 @@ class Lua(Filter[LuaOptions]):
     def changes(self, chunk: Chunk) -> list[Any]:
         """What the script made of each record; `batch/head.lua` says how that is written."""
         bodies, metadata, times = chunk.bodies, chunk.metadata, chunk.times
+        groups = chunk.groups
         try:
-            return self.script.run(bodies, metadata, times, chunk.tag)
+            return self.script.run(bodies, metadata, times, chunk.tag, groups)
         except MsgpackError:
             good = [index for index, body in enumerate(bodies) if is_packable(body)]
         changes: list[Any] = ["the record is nested too deeply for a script"] * len(bodies)
@@ -110,6 +112,7 @@ class Lua(Filter[LuaOptions]):
                 None if metadata is None else [metadata[index] for index in good],
                 [times[index] for index in good],
                 chunk.tag,
+                None if groups is None else [groups[index] for index in good],
             )
             for index, result in zip(good, results, strict=True):
                 changes[index] = result
@@ -143,11 +146,13 @@ def rebuild(chunk: Chunk, changes: list[Any], takes_null: bool) -> list[str]:
     bodies: list[Body] = []
     metadata: list[Metadata] = []
     failures: list[str] = []
+    counts = [1] * len(changes)
     old_metadata = chunk.metadata or [{} for _ in range(chunk.count)]  # each its own map
-    for change, time, body, meta in zip(
-        changes, chunk.times, chunk.bodies, old_metadata, strict=True
+    for index, (change, time, body, meta) in enumerate(
+        zip(changes, chunk.times, chunk.bodies, old_metadata, strict=True)
     ):
         if change is DROPPED:
+            counts[index] = 0
             continue
         if change.__class__ is not list:
             if change.__class__ is str:
@@ -164,6 +169,7 @@ def rebuild(chunk: Chunk, changes: list[Any], takes_null: bool) -> list[str]:
             records, metas, new_time = change
             time = time if new_time is None else time_ns(new_time)
             bodies += records
+            counts[index] = len(records)
             times += [time] * len(records)
             if metas is None:
                 metadata += [dict(meta) for _ in records]
@@ -174,6 +180,8 @@ def rebuild(chunk: Chunk, changes: list[Any], takes_null: bool) -> list[str]:
         bodies.append(body)
         times.append(time)
         metadata.append(meta)
+    if chunk.groups is not None:
+        chunk.groups = repeated(chunk.groups, counts)
     before = chunk.count
     chunk.times, chunk.bodies = times, bodies
     chunk.metadata = metadata if any(metadata) else None

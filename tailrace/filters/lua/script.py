@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tailrace.config import ConfigError
-from tailrace.model import Body, Metadata
+from tailrace.model import Body, Group, Metadata, group_runs
 from tailrace.plugin import Context
 from tailrace.wire.msgpack import pack, unpack
 
@@ -127,6 +127,7 @@ class Script:
         metadata: list[Metadata] | None,
         times: Sequence[int],
         tag: str,
+        groups: Sequence[Group | None] | None = None,
     ) -> list[Any]:
         """One element for each record, as `batch/head.lua` says; `MsgpackError` if a record can't be written."""
         records = pack(self.rows(bodies))
@@ -134,17 +135,33 @@ class Script:
         if metadata is not None:
             meta_at = len(records)
             records += pack(metadata)
+        group_at = None
+        if groups is not None:
+            places, packed = group_places(groups, len(records))
+            records, group_at = records + packed, places.tobytes()
         try:
             stamps = array("q", times)
         except OverflowError:  # beyond the year 2262: only the script sees another time
             stamps = array("q", [min(max(time, LEAST_TIME), MOST_TIME) for time in times])
         name = tag.encode(errors="surrogateescape")
         try:
-            answer: bytes = self.call(records, len(bodies), stamps.tobytes(), name, meta_at)
+            answer: bytes = self.call(
+                records, len(bodies), stamps.tobytes(), name, meta_at, group_at
+            )
         except self.lua_error as error:  # out of memory, for one
             return [str(error)] * len(bodies)
         result: list[Any] = unpack(answer)
         return result
+
+
+def group_places(groups: Sequence[Group | None], start: int) -> tuple[array[int], bytes]:
+    """The place of each record's group (-1: none) where those follow at `start`, and their bodies as they stand there."""
+    places, packed = array("i"), b""
+    for group, begin, end in group_runs(groups):
+        places.extend([-1 if group is None else start + len(packed)] * (end - begin))
+        if group is not None:
+            packed += pack(group.body)
+    return places, packed
 
 
 def read_script(options: LuaOptions, context: Context) -> tuple[bytes, bytes, Path]:

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
-from tailrace.model import Body, Chunk, Metadata, Receipt
+from tailrace.model import Body, Chunk, Group, Groups, Metadata, Receipt
+
+
+class Origin(NamedTuple):
+    """Where events come from that were together in a chunk and in one group."""
+
+    receipt: Receipt | None
+    group: Group | None
+
+
+def receipts_of(origins: Iterable[Origin]) -> Iterator[Receipt]:
+    return (origin.receipt for origin in origins if origin.receipt is not None)
 
 
 def hold(receipts: Iterable[Receipt]) -> None:
@@ -46,8 +57,10 @@ class Way:
         metadata: list[Metadata] | None,
         nbytes: int,
         receipts: Iterable[Receipt],
+        groups: Groups,
     ) -> Chunk:
         made = Chunk(self.tag, times, bodies, metadata, max(1, nbytes))
+        made.groups = groups
         made.stream, made.passed_by, made.hops = self.stream, self.passed_by, self.hops
         made.receipt = joint(receipts)
         return made

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tailrace.filters.multiline.holding import Way, nothing_of
-from tailrace.model import Body, Chunk, Metadata, Receipt
+from tailrace.model import Body, Chunk, Group, Groups, Metadata, Receipt
 from tailrace.plugin.multiline import TRUNCATED
 
 PREFIX = "partial_"
@@ -25,15 +25,26 @@ def is_true(value: Any) -> bool:
 class Message:
     """The parts of one message so far. `touched_ns` is when the last one came, `receipts` are held once each."""
 
-    __slots__ = ("body", "metadata", "pieces", "receipts", "size", "time", "touched_ns", "way")
+    __slots__ = (
+        "body",
+        "group",
+        "metadata",
+        "pieces",
+        "receipts",
+        "size",
+        "time",
+        "touched_ns",
+        "way",
+    )
 
-    def __init__(self, body: Body, key: str, time: int, way: Way) -> None:
+    def __init__(self, body: Body, key: str, time: int, way: Way, group: Group | None) -> None:
         self.body = {
             name: value
             for name, value in body.items()
             if name != key and not name.startswith(PREFIX)
         }
         self.time = time
+        self.group = group
         self.metadata: Metadata = {}
         self.pieces: list[str] = []
         self.size = 0
@@ -82,14 +93,19 @@ class PartialMessages:
             return chunk, []
         result = nothing_of(chunk)
         times, made, metadata = result.times, result.bodies, []
+        groups: Groups = []
+        sources = chunk.groups or [None] * chunk.count
         source: Sequence[Metadata | None] = chunk.metadata or [None] * chunk.count
         way = Way(chunk, self._owner)
-        for time, body, extra, is_part in zip(chunk.times, bodies, source, partial, strict=True):
-            message = self._message(body, time, way) if is_part else None
+        for time, body, extra, group, is_part in zip(
+            chunk.times, bodies, source, sources, partial, strict=True
+        ):
+            message = self._message(body, time, way, group) if is_part else None
             if message is None:
                 times.append(time)
                 made.append(body)
                 metadata.append(extra or {})
+                groups.append(group)
                 continue
             text = body[self._key]
             message.add(text, extra, chunk.receipt)
@@ -104,6 +120,7 @@ class PartialMessages:
                 times.append(message.time)
                 made.append(message.joined(self._key))
                 metadata.append(message.metadata)
+                groups.append(message.group)
                 for receipt in message.receipts:
                     if receipt is chunk.receipt:
                         receipt.release()
@@ -111,13 +128,14 @@ class PartialMessages:
                         chunk.receipt.follow(receipt)
         result.bodies = made
         result.metadata = metadata if any(metadata) else None
+        result.groups = groups
         result.nbytes = max(1, chunk.nbytes)
         return result, []
 
     def _key_of(self, way: Way, body: Body) -> Any:
         return way.tag, way.stream, str(body["partial_id"])
 
-    def _message(self, body: Body, time: int, way: Way) -> Message | None:
+    def _message(self, body: Body, time: int, way: Way, group: Group | None) -> Message | None:
         """The message of a part, begun if it is the first; None if it is no proper part."""
         if "partial_id" not in body:
             self._warn("a part of a message has no partial_id; it goes on as it is")
@@ -128,7 +146,7 @@ class PartialMessages:
         key = self._key_of(way, body)
         message = self._messages.get(key)
         if message is None:
-            message = self._messages[key] = Message(body, self._key, time, way)
+            message = self._messages[key] = Message(body, self._key, time, way, group)
             self.held_bytes += OVERHEAD_BYTES
         return message
 
@@ -156,7 +174,9 @@ class PartialMessages:
     def _chunk(self, message: Message) -> Chunk:
         body = message.joined(self._key)
         metadata = [message.metadata] if message.metadata else None
-        made = message.way.chunk([message.time], [body], metadata, message.size, message.receipts)
+        made = message.way.chunk(
+            [message.time], [body], metadata, message.size, message.receipts, [message.group]
+        )
         for receipt in message.receipts:
             receipt.release()
         return made

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tailrace.filters.multiline.holding import Way, hold, nothing_of, release
-from tailrace.model import Chunk, Receipt
+from tailrace.filters.multiline.holding import Origin, Way, hold, nothing_of, receipts_of, release
+from tailrace.model import Chunk, Receipt, group_runs
 from tailrace.plugin.multiline import Joined, MultilineParser, Stream
 
 MOST_STREAMS = 4096
@@ -29,7 +29,7 @@ class Source:
         made = None
         if joined.bodies:
             receipts = dict.fromkeys(
-                receipt for origin in joined.origins for receipt in origin if receipt is not None
+                receipt for origins in joined.origins for receipt in receipts_of(origins)
             )
             held = self._held_bytes()
             made = self.way.chunk(
@@ -38,6 +38,7 @@ class Source:
                 joined.metadata,
                 self.held_bytes + nbytes - held,
                 receipts,
+                [origins[0].group for origins in joined.origins],
             )
             self.held_bytes = held
         else:
@@ -50,10 +51,7 @@ class Source:
 
     def _hold_what_is_open(self) -> None:
         now = dict.fromkeys(
-            receipt
-            for group in self.stream.held()
-            for receipt in group.origin
-            if receipt is not None
+            receipt for group in self.stream.held() for receipt in receipts_of(group.origin)
         )
         hold(receipt for receipt in now if receipt not in self.receipts)
         gone = [receipt for receipt in self.receipts if receipt not in now]
@@ -97,14 +95,13 @@ class Streams:
         source = self._source(chunk, complete)
         joined = Joined()
         chunk.open()
-        source.stream.feed_bodies(
-            chunk.bodies, chunk.times, chunk.metadata, chunk.receipt, now_ns, joined
-        )
+        feed(source.stream, chunk, now_ns, joined)
         if not self._buffered:
             source.stream.flush(joined)
             result = Chunk(chunk.tag, joined.times, joined.bodies, joined.metadata, chunk.nbytes)
             result.stream, result.passed_by = chunk.stream, chunk.passed_by
             result.hops = chunk.hops
+            result.groups = [origins[0].group for origins in joined.origins]
             return result, complete
         made = source.chunk(joined, chunk.nbytes)
         if made is not None:
@@ -144,3 +141,20 @@ class Streams:
             if joined.bodies:
                 made.append(source.chunk(joined, 0))
         return [chunk for chunk in made if chunk is not None]
+
+
+def feed(stream: Stream, chunk: Chunk, now_ns: int, joined: Joined) -> None:
+    """Give the chunk's events to a stream; what is joined has the group of its first one."""
+    bodies, times, metadata = chunk.bodies, chunk.times, chunk.metadata
+    if chunk.groups is None:
+        stream.feed_bodies(bodies, times, metadata, Origin(chunk.receipt, None), now_ns, joined)
+        return
+    for group, start, end in group_runs(chunk.groups):
+        stream.feed_bodies(
+            bodies[start:end],
+            times[start:end],
+            metadata and metadata[start:end],
+            Origin(chunk.receipt, group),
+            now_ns,
+            joined,
+        )

@@ -127,9 +127,11 @@ local globals, name, guard = _G, settings.call, settings.guard
 local five, only
 
 -- One batch: `input` holds the records and, from `meta_at` on, their metadata (or -1); `times` int64 nanoseconds.
-local function run(input, total, times, tag, meta_at)
+-- `groups` is nil, or for each record as an int32 the place of its group in `input` (-1: it is in none).
+local function run(input, total, times, tag, meta_at, groups)
   src = cast("const uint8_t *", input)
   local ns = cast("const int64_t *", times)
+  local group_at = groups and cast("const int32_t *", groups)
   local header = total < 16 and 1 or total < 65536 and 3 or 5
   local at = header
   if meta_at >= 0 then meta_at = meta_at + header end
@@ -156,7 +158,9 @@ local function run(input, total, times, tag, meta_at)
         meta_given = setmetatable({}, MAP)
         shadows[meta_given], is_flat = { n = 0 }, false
       end
-      ok, code, time, metadata, new = pcall(only or globals[name], tag, stamp, {}, meta_given, record)
+      local group = {}
+      if group_at and group_at[i] >= 0 then group = read(group_at[i]) end
+      ok, code, time, metadata, new = pcall(only or globals[name], tag, stamp, group, meta_given, record)
     else
       ok, code, time, new = pcall(only or globals[name], tag, stamp, record)
     end
