@@ -9,7 +9,7 @@ from typing import Any
 
 from tailrace.config.source import Entry, Section
 
-FILE_ENDINGS = ("_file", "script", "wasm_path", "wasi_path", "program_path")
+FILE_ENDINGS = ("_file", "script", "wasm_path", "wasi_path", "program_path", "upstream")
 """Options that name a file which is part of the configuration, not of the data."""
 
 

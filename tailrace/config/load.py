@@ -202,23 +202,38 @@ def read_streams_file(
 def read_upstream(
     path: Path, environ: Mapping[str, str] | None = None
 ) -> tuple[list[Section], Problems]:
-    """An upstream file: `[UPSTREAM]` with `[NODE]`s, or YAML `upstream_servers`. Nodes are children of their upstream."""
+    """The upstream of a file, with its nodes as its children: `[UPSTREAM]` and `[NODE]`s, or YAML `upstream_servers`.
+
+    Compat: all `[NODE]`s of a classic file are the first `[UPSTREAM]`'s, wherever they stand; of several upstreams in a YAML file
+    the last counts, as in Fluent Bit.
+    """
     problems = Problems()
     variables = Variables(environ or {})
     if is_yaml(path):
         made = Configuration(Section("service", Place(str(path))))
         YAMLReader(made, variables, problems).file(path)
-        return made.upstreams, problems
-    upstreams: list[Section] = []
-    for section in classic.read(path, variables, problems).sections:
-        if section.kind == "upstream":
-            upstreams.append(section)
-        elif section.kind == "node" and upstreams:
-            upstreams[-1].children.append(section)
-        else:
-            problems.add(
-                f"[{section.kind.upper()}] does not belong here.",
-                mend="[UPSTREAM] comes first, then [NODE]s.",
-                place=section.place,
-            )
-    return upstreams, problems
+        found = made.upstreams[-1:]
+        spare = made.upstreams[:-1]
+    else:
+        sections = classic.read(path, variables, problems).sections
+        upstreams = [section for section in sections if section.kind == "upstream"]
+        found = upstreams[:1]
+        nodes = [section for section in sections if section.kind == "node"]
+        spare = [section for section in sections if section not in found and section not in nodes]
+        if found:
+            found[0].children += nodes
+    if not found and not problems.errors:
+        problems.add(
+            f"{path} has no upstream.",
+            mend="Give [UPSTREAM] with a name, then a [NODE] with name, host and port for each server.",
+        )
+    for section in found:
+        if not section.text("name"):
+            problems.add("the upstream has no name.", mend="Add: name NAME.", place=section.place)
+    for section in spare:
+        problems.add(
+            f"{section.kind} {section.text('name')} is passed over: an upstream file holds one upstream.",
+            place=section.place,
+            severity="warning",
+        )
+    return found, problems

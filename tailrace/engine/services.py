@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -131,14 +132,20 @@ class Services:
         return sections[name]
 
     def upstream(self, path: str) -> list[Section]:
-        from tailrace.config.load import read_upstream
+        from tailrace.config.load import located, read_upstream
 
         named = [section for section in self._upstreams if section.text("name") == path]
         if named:
             return named
-        sections, problems = read_upstream(self.config_dir / path)
+        file = located(path, self.config_dir)
+        if file is None:
+            raise ConfigError(
+                f"upstream: the file '{path}' is not there.",
+                f"It was looked for in {self.config_dir.resolve()} and in the working directory.",
+            )
+        sections, problems = read_upstream(file, {**os.environ, **self.variables})
         if problems.errors:
-            raise ConfigError(str(problems.errors[0]))
+            raise ConfigError(f"upstream: {problems.errors[0]}")
         return sections
 
 

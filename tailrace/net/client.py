@@ -5,7 +5,7 @@ class MyOptions(OutputOptions):
 
 self.upstream = open_upstream(options.client, self.context, port=5170)
 self.http = http_client(options.client, self.context, port=9200)
-self.nodes = open_balancer(options.client, self.context, options.upstream, port=24224)
+self.nodes = open_balancer(options.client, self.context, options.upstream)
 """
 
 from __future__ import annotations
@@ -91,20 +91,22 @@ def http_client(
     )
 
 
-def open_balancer(
-    options: ClientOptions, context: Context, path: str, *, port: int, host: str = "127.0.0.1"
-) -> Balancer:
+def open_balancer(options: ClientOptions, context: Context, path: str) -> Balancer:
     """The servers of `upstream PATH`. Each has its own `host`, `port` and `tls*`; `net.*` is the plugin's.
 
     What else a node's section says is the plugin's to read (`Node.section`). `ConfigError` if a node will not do.
     """
     nodes = []
     for section in node_sections(context, path):
-        name = section.text("name")
-        if not name:
-            raise ConfigError("upstream: a node has no name.", "Give name, host and port.")
+        for needed in ("name", "host", "port"):
+            if not section.text(needed):
+                raise ConfigError(
+                    f"upstream: {section.place}: a node has no {needed}.",
+                    "Give name, host and port.",
+                )
         own = node_options(section, options.net)
-        nodes.append(Node(name, open_upstream(own, context, port=port, host=host), section))
+        upstream = open_upstream(own, context, port=own.server.port)
+        nodes.append(Node(section.text("name"), upstream, section))
     return Balancer(nodes)
 
 

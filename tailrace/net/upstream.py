@@ -15,7 +15,7 @@ import contextlib
 import socket
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from tailrace.config import ConfigError
@@ -330,6 +330,10 @@ def is_address(host: str) -> bool:
 # Several servers
 
 
+REST_SECONDS = 5.0
+"""So long a node that failed is asked only when no other will do."""
+
+
 @dataclass(slots=True)
 class Node:
     """One server of several: its connections, and what its section says beside."""
@@ -337,10 +341,14 @@ class Node:
     name: str
     upstream: Upstream
     section: Section
+    rests_until: float = 0.0
 
 
 class Balancer:
-    """Several servers that do the same work: each chunk goes to the next of them, past those that can't be reached."""
+    """Several servers that do the same work: each chunk goes to the next of them, past those that failed.
+
+    A node that failed rests: until `REST_SECONDS` have gone by it is asked after all others.
+    """
 
     def __init__(self, nodes: Sequence[Node]) -> None:
         if not nodes:
@@ -348,16 +356,35 @@ class Balancer:
         self.nodes = list(nodes)
         self._next = 0
 
+    def turn(self) -> Iterator[Node]:
+        """All nodes in the order in which to ask them for one chunk; the next turn begins behind the last one taken."""
+        now = asyncio.get_running_loop().time()
+        count = len(self.nodes)
+        order = [(self._next + step) % count for step in range(count)]
+        order.sort(key=lambda index: self.nodes[index].rests_until > now)
+        for index in order:
+            self._next = (index + 1) % count
+            yield self.nodes[index]
+
+    def failed(self, node: Node) -> None:
+        """Let it rest."""
+        node.rests_until = asyncio.get_running_loop().time() + REST_SECONDS
+
+    def worked(self, node: Node) -> None:
+        node.rests_until = 0.0
+
     async def acquire(self) -> tuple[Node, Connection]:
         """A connection to the next server that can be reached; `Unreachable` if none can."""
         failures: list[str] = []
-        for _ in self.nodes:
-            node = self.nodes[self._next]
-            self._next = (self._next + 1) % len(self.nodes)
+        for node in self.turn():
             try:
-                return node, await node.upstream.acquire()
+                connection = await node.upstream.acquire()
             except Unreachable as failure:
+                self.failed(node)
                 failures.append(failure.why)
+                continue
+            self.worked(node)
+            return node, connection
         raise Unreachable("; ".join(failures))
 
     async def close(self) -> None:

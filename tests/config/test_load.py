@@ -1,5 +1,7 @@
 """A whole configuration: files of parsers, plugins, streams, upstreams, and the command line."""
 
+import pytest
+
 from tailrace.config.arguments import parse
 from tailrace.config.load import load, read_upstream
 
@@ -58,3 +60,47 @@ def test_an_upstream_file_gives_nodes(tmp_path):
         [node.text("name") for node in upstream.children],
         problems.found,
     ) == ("pair", ["a", "b"], [])
+
+
+def test_variables_stand_for_their_values_in_an_upstream_file(tmp_path):
+    path = tmp_path / "up.conf"
+    path.write_text("[UPSTREAM]\n name pair\n[NODE]\n name a\n host ${WHERE}\n")
+    (upstream,), _ = read_upstream(path, {"WHERE": "h"})
+    assert upstream.children[0].text("host") == "h"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "upstream", "nodes"),
+    [
+        (
+            "up.conf",
+            "[NODE]\n name a\n[UPSTREAM]\n name one\n[UPSTREAM]\n name two\n[NODE]\n name b\n",
+            "one",
+            ["a", "b"],
+        ),
+        (
+            "up.yaml",
+            "upstream_servers:\n"
+            "  - {name: one, nodes: [{name: a}]}\n"
+            "  - {name: two, nodes: [{name: b}]}\n",
+            "two",
+            ["b"],
+        ),
+    ],
+)
+def test_of_several_upstreams_in_a_file_one_counts(tmp_path, name, text, upstream, nodes):
+    path = tmp_path / name
+    path.write_text(text)
+    (found,), problems = read_upstream(path)
+    assert (found.text("name"), [node.text("name") for node in found.children]) == (upstream, nodes)
+    assert [problem.severity for problem in problems] == ["warning"]
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [("[NODE]\n name a\n", "no upstream"), ("[UPSTREAM]\n x y\n[NODE]\n name a\n", "no name")],
+)
+def test_a_file_without_a_named_upstream_is_an_error(tmp_path, text, why):
+    path = tmp_path / "up.conf"
+    path.write_text(text)
+    assert why in str(read_upstream(path)[1].errors[0])

@@ -66,12 +66,13 @@ def upstream_file(*nodes):
 def test_nodes_have_their_own_servers_and_the_plugins_net():
     with TCPSink() as one, TCPSink() as two:
         nodes = upstream_file(
-            f"name a\nhost 127.0.0.1\nport {one.port}\nshared_key s", f"name b\nport {two.port}"
+            f"name a\nhost 127.0.0.1\nport {one.port}\nshared_key s",
+            f"name b\nhost 127.0.0.1\nport {two.port}",
         )
 
         async def scenario():
             balancer = open_balancer(
-                options_of("net.keepalive off"), FakeContext(upstreams=nodes), "up.conf", port=1
+                options_of("net.keepalive off"), FakeContext(upstreams=nodes), "up.conf"
             )
             for _ in range(2):
                 node, connection = await balancer.acquire()
@@ -86,7 +87,16 @@ def test_nodes_have_their_own_servers_and_the_plugins_net():
     assert not found[0].upstream.options.net_keepalive
 
 
-@pytest.mark.parametrize("node", ["host h", "name a\nport x", "name a\ntls maybe"])
+@pytest.mark.parametrize(
+    "node",
+    [
+        "host h\nport 1",
+        "name a\nport 1",
+        "name a\nhost h",
+        "name a\nhost h\nport x",
+        "name a\nhost h\nport 1\ntls maybe",
+    ],
+)
 def test_a_node_that_will_not_do_is_an_error(node):
     with pytest.raises(ConfigError, match="upstream"):
-        open_balancer(options_of(), FakeContext(upstreams=upstream_file(node)), "up.conf", port=1)
+        open_balancer(options_of(), FakeContext(upstreams=upstream_file(node)), "up.conf")

@@ -334,6 +334,23 @@ def test_a_node_that_is_down_is_passed_over():
         assert run(scenario) == ["n1"] * 3
 
 
+def test_a_node_that_failed_is_asked_last_until_it_has_rested():
+    with TCPSink() as one, TCPSink() as two, TCPSink() as three:
+
+        async def scenario():
+            balancer = Balancer(nodes_of(one, two, three))
+            balancer.failed(balancer.nodes[0])
+            orders = [[node.name for node in balancer.turn()] for _ in range(2)]
+            firsts = [next(balancer.turn()).name for _ in range(3)]
+            balancer.worked(balancer.nodes[0])
+            return orders, firsts, [next(balancer.turn()).name for _ in range(3)]
+
+        orders, firsts, rested = run(scenario)
+    assert orders == [["n1", "n2", "n0"], ["n1", "n2", "n0"]]
+    assert firsts == ["n1", "n2", "n1"]
+    assert rested == ["n2", "n0", "n1"]
+
+
 def test_if_all_nodes_are_down_each_is_told():
     with TCPSink() as one, TCPSink() as two:
         pass

@@ -1,0 +1,208 @@
+"""Messages made of chunks, as Fluent Bit writes them.
+
+Logs go in Forward mode, gzipped in CompressedPackedForward mode, and in Message mode when the tag is made of the event. Entries that are
+MessagePack already go out as they are. Metrics and traces are one binary (`fluent_signal` 1 and 2).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from typing import Any, NamedTuple
+
+from tailrace.model import LOGS, METRICS, Chunk
+from tailrace.model.accessor import Template
+from tailrace.model.chunk import Body
+from tailrace.wire.compression import gzip
+from tailrace.wire.forward import CHUNK, COMPRESSED, METADATA, SIGNAL, SIGNAL_NUMBERS, SIZE
+from tailrace.wire.msgpack import (
+    OLD_HEAD,
+    SECOND,
+    TIME,
+    count_events,
+    encode_bodies,
+    encode_each,
+    encode_time,
+    is_usual,
+    pack,
+    packed_events,
+)
+
+TOKEN_BYTES = 16
+GZIP = "gzip"
+
+
+@dataclass(slots=True, frozen=True)
+class Manner:
+    """How one destination wants its messages.
+
+    `tag` takes the place of the chunk's. `keep_metadata`: entries with metadata (False: without; None: with, if the chunk has any).
+    `with_options`: the options map is sent with logs. `extra` is added to it.
+    """
+
+    tag: Template | None = None
+    time_as_integer: bool = False
+    keep_metadata: bool | None = True
+    with_options: bool = False
+    wants_ack: bool = False
+    compress: bool = False
+    fluentd_compat: bool = False
+    extra: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_by_event(self) -> bool:
+        """Whether each event is a message of its own, since its tag is made of it."""
+        return self.tag is not None and bool(self.tag.accessors)
+
+
+class Message(NamedTuple):
+    """The bytes of one message in parts, and the token that acknowledges it (empty: none is asked for)."""
+
+    parts: tuple[bytes, ...]
+    token: str
+
+
+def encode(chunk: Chunk, manner: Manner, now_ns: int) -> list[Message]:
+    """The messages that a chunk becomes: one, or one for each event (`Manner.is_by_event`), in their order."""
+    if chunk.kind is not LOGS:
+        return [_signal(chunk, manner, now_ns)]
+    if manner.is_by_event:
+        return _by_event(chunk, manner)
+    return [_forward(chunk, manner)]
+
+
+def _forward(chunk: Chunk, manner: Manner) -> Message:
+    if manner.time_as_integer:
+        entries, count = bare_events(chunk, whole_seconds=True), chunk.count
+    elif _keeps_metadata(chunk, manner):
+        entries = packed_events(chunk)
+        count = chunk.count
+    else:
+        entries, count = bare_events(chunk), chunk.count
+    token = token_of(entries) if manner.wants_ack else ""
+    head = array_head(3 if manner.with_options else 2) + pack(tag_of(chunk, manner))
+    options = pack(options_of(chunk, manner, token, count)) if manner.with_options else b""
+    if manner.compress:
+        entries = gzip(entries)
+        return Message((head + binary_head(len(entries)), entries, options), token)
+    return Message((head + array_head(count), entries, options), token)
+
+
+def _keeps_metadata(chunk: Chunk, manner: Manner) -> bool:
+    if manner.keep_metadata is None:
+        return chunk.metadata is not None
+    return manner.keep_metadata
+
+
+def _by_event(chunk: Chunk, manner: Manner) -> list[Message]:
+    template = manner.tag
+    assert template is not None
+    times, metadata, bodies = chunk.times, chunk.metadata, chunk.bodies
+    tokens: Sequence[str] = ()
+    if manner.wants_ack:
+        tokens = [token_of(event) for event in encode_each(times, metadata, bodies)]
+    plain = pack(options_of(chunk, manner, "", 0))
+    render, tag = template.render, chunk.tag
+    messages = []
+    for index, (time, body, packed) in enumerate(
+        zip(times, bodies, encode_bodies(bodies), strict=True)
+    ):
+        token = tokens[index] if tokens else ""
+        meta = metadata[index] if metadata is not None else None
+        options = plain
+        if token or meta:
+            given = options_of(chunk, manner, token, 0)
+            options = pack({**given, METADATA: meta} if meta else given)
+        stamp = pack(time // SECOND) if manner.time_as_integer else encode_time(time)
+        message = b"\x94" + pack(render(body, tag)) + stamp + packed + options
+        messages.append(Message((message,), token))
+    return messages
+
+
+def _signal(chunk: Chunk, manner: Manner, now_ns: int) -> Message:
+    """Metrics or traces."""
+    payload = payload_of(chunk)
+    token = token_of(payload) if manner.wants_ack else ""
+    head = b"\x93" + pack(tag_of(chunk, manner))
+    options = pack(options_of(chunk, manner, token, 0))
+    if manner.compress:
+        payload = gzip(payload)
+    elif manner.fluentd_compat:
+        # An event whose body is a list of the payload's maps, at the time of sending.
+        head += b"\x91\x92" + encode_time(now_ns) + array_head(count_events(payload))
+        return Message((head, payload, options), token)
+    return Message((head + binary_head(len(payload)), payload, options), token)
+
+
+def payload_of(chunk: Chunk) -> bytes:
+    """Metrics and traces in the form in which Fluent Bit keeps them."""
+    if chunk.kind is METRICS:
+        from tailrace.wire import cmetrics
+
+        return cmetrics.encode(chunk.payload)
+    raise TypeError(f"chunks of {chunk.kind} have no form in this protocol")
+
+
+def tag_of(chunk: Chunk, manner: Manner) -> str:
+    return chunk.tag if manner.tag is None else manner.tag.render({}, chunk.tag)
+
+
+def token_of(data: bytes) -> str:
+    """The chunk id of a message: the same content has the same one, so that a receiver can know what comes again."""
+    return base64.b64encode(hashlib.sha512(data).digest()[:TOKEN_BYTES]).decode()
+
+
+def options_of(chunk: Chunk, manner: Manner, token: str, count: int) -> dict[str, Any]:
+    """The options map. Compat: the order is Fluent Bit's, whose own readers expect `chunk` first."""
+    made: dict[str, Any] = {}
+    if token:
+        made[CHUNK] = token
+    if count:
+        made[SIZE] = count
+    if manner.compress:
+        made[COMPRESSED] = GZIP
+    made[SIGNAL] = SIGNAL_NUMBERS[chunk.kind]
+    made.update(manner.extra)
+    return made
+
+
+def bare_events(chunk: Chunk, whole_seconds: bool = False) -> bytes:
+    """Events as `[time, body]`, for receivers that know no metadata."""
+    packed = chunk.packed
+    if packed is not None and not whole_seconds and packed.startswith(OLD_HEAD):
+        return packed
+    times = chunk.times
+    bodies: Sequence[Body] = chunk.bodies
+    heads = repeat(b"\x92", len(bodies))
+    if whole_seconds:
+        stamps = [pack(time // SECOND) for time in times]
+    elif is_usual(times, None):
+        heads = repeat(OLD_HEAD, len(bodies))
+        stamps = [TIME.pack(time // SECOND << 32 | time % SECOND) for time in times]
+    else:
+        stamps = [encode_time(time) for time in times]
+    parts = [b""] * (3 * len(bodies))
+    parts[0::3], parts[1::3], parts[2::3] = heads, stamps, encode_bodies(bodies)
+    return b"".join(parts)
+
+
+def array_head(count: int) -> bytes:
+    """What stands before the items of an array."""
+    if count < 16:
+        return bytes((0x90 | count,))
+    if count < 1 << 16:
+        return b"\xdc" + struct.pack(">H", count)
+    return b"\xdd" + struct.pack(">I", count)
+
+
+def binary_head(length: int) -> bytes:
+    """What stands before the bytes of a binary."""
+    if length < 1 << 8:
+        return bytes((0xC4, length))
+    if length < 1 << 16:
+        return b"\xc5" + struct.pack(">H", length)
+    return b"\xc6" + struct.pack(">I", length)
