@@ -38,7 +38,7 @@ def event_encoder(
 ) -> Callable[[Chunk], list[bytes]]:
     """What makes a message of each event: MessagePack, or JSON and a newline."""
     if layout == "msgpack":
-        return lambda chunk: encode_each(chunk.times, chunk.metadata, chunk.bodies)
+        return lambda chunk: encode_each(chunk.times, chunk.metadata, chunk.bodies, chunk.groups)
     records = record_encoder(date_key, date_format, context.service("json.escape_unicode"))
     if layout == "json":
         return lambda chunk: [b"[" + record + b"]\n" for record in records(chunk)]

@@ -11,10 +11,10 @@ from __future__ import annotations
 import sys
 
 from tailrace.config import ConfigError, option
-from tailrace.model import LOGS, METRICS, TRACES, Chunk
+from tailrace.model import LOGS, METRICS, TRACES, Chunk, Group
 from tailrace.plugin import Output, OutputOptions, Retry, output_plugin
 from tailrace.wire import metrics_text
-from tailrace.wire.notation import event_text
+from tailrace.wire.notation import event_text, value_text
 from tailrace.wire.records import text_encoder
 
 OTLP = ("otlp_json", "otlp_json_pretty")
@@ -90,4 +90,17 @@ class Stdout(Output[StdoutOptions]):
                 zip(chunk.times, metadata, chunk.bodies, strict=True)
             )
         ]
+        if chunk.groups is not None:
+            lines = [
+                line if group is None else group_text(group) + line
+                for group, line in zip(chunk.groups, lines, strict=True)
+            ]
         return "".join(lines).encode("utf-8", "surrogateescape")
+
+
+def group_text(group: Group) -> str:
+    """What stands before each event of a group."""
+    return (
+        f"GROUP METADATA : \n\n{value_text(group.metadata)}\n\n"
+        f"GROUP ATTRIBUTES : \n\n{value_text(group.body)}\n\n"
+    )

@@ -207,17 +207,32 @@ def _grouped(
 ) -> Iterator[bytes]:
     for group, start, end in group_runs(groups):
         if group is not None:
-            yield b"\x92\x92" + BEGIN_TIME + pack(group.metadata) + pack(group.body)
+            yield begin_mark(group)
         part = None if metadata is None else metadata[start:end]
         yield encode_events(times[start:end], part, bodies[start:end])
         if group is not None:
             yield END_MARK
 
 
+def begin_mark(group: Group) -> bytes:
+    """What stands before the events of a group."""
+    return b"\x92\x92" + BEGIN_TIME + pack(group.metadata) + pack(group.body)
+
+
 def encode_each(
-    times: Sequence[int], metadata: Sequence[Metadata] | None, bodies: Sequence[Body]
+    times: Sequence[int],
+    metadata: Sequence[Metadata] | None,
+    bodies: Sequence[Body],
+    groups: Sequence[Group | None] | None = None,
 ) -> list[bytes]:
-    """Each event in the form since 2.1."""
+    """Each event in the form since 2.1; one that is in a group between marks of its own, so that it can stand alone."""
+    if groups is not None:
+        events = encode_each(times, metadata, bodies)
+        for group, start, end in group_runs(groups):
+            if group is not None:
+                begin = begin_mark(group)
+                events[start:end] = [begin + event + END_MARK for event in events[start:end]]
+        return events
     if is_usual(times, metadata):
         head = HEAD.pack
         try:

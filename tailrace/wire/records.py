@@ -1,9 +1,14 @@
-"""A chunk of logs as lines of JSON with the date in front: what most outputs send."""
+"""A chunk of logs as lines of JSON with the date in front: what most outputs send.
+
+What an event has beside its body stands under `__internal__`, as in Fluent Bit:
+
+    {"date": 1.5, "__internal__": {"group_attributes": {"resource": {}, "scope": {}}, "log_metadata": {}}, "log": "text"}
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import groupby
+from itertools import groupby, repeat
 from typing import Any
 
 from tailrace.model import Chunk
@@ -29,10 +34,11 @@ def record_encoder(date_key: str, date_format: str, escape_unicode: bool = True)
     """
     encoder = Encoder(escape_unicode)
     if date_key.lower() in OFF:
-        return lambda chunk: plain(encoder, chunk)
+        return lambda chunk: plain(encoder, with_internals(chunk))
     encode_time = encoder_of(date_format)
 
     def dated(chunk: Chunk) -> list[bytes]:
+        chunk = with_internals(chunk)
         if chunk.lines is not None:
             return encoder.dated_text_lines(
                 chunk.key, chunk.lines, chunk.times, date_key, encode_time
@@ -79,6 +85,7 @@ def text_encoder(
         return text if between == b"\n" else text.replace(b"\n", between)
 
     def inner(chunk: Chunk) -> bytes:
+        chunk = with_internals(chunk)
         text = one_go(chunk)
         return between.join(records(chunk)) if text is None else text
 
@@ -89,6 +96,27 @@ def text_encoder(
         return b"%b%b%b" % (begin, between.join(texts), end)
 
     return encode
+
+
+INTERNAL = "__internal__"
+
+
+def with_internals(chunk: Chunk) -> Chunk:
+    """The chunk; if it has metadata or groups, another one with those in its bodies."""
+    metadata, groups = chunk.metadata, chunk.groups
+    if metadata is None and groups is None:
+        return chunk
+    bodies = []
+    for body, meta, group in zip(
+        chunk.bodies, metadata or repeat({}), groups or repeat(None), strict=False
+    ):
+        attributes = None if group is None else group.body
+        if attributes or meta:
+            internal = {} if attributes is None else {"group_attributes": attributes}
+            bodies.append({INTERNAL: {**internal, "log_metadata": meta}, **body})
+        else:
+            bodies.append(body)
+    return Chunk(chunk.tag, chunk.times, bodies, None, chunk.nbytes)
 
 
 LEAST_RUN = 8

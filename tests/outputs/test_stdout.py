@@ -9,7 +9,7 @@ import pytest
 
 from tailrace.config.errors import ConfigError
 from tailrace.config.options import describe
-from tailrace.model import Chunk
+from tailrace.model import Chunk, Group
 from tailrace.model.metrics import MetricKind, MetricSet, metrics_chunk
 from tailrace.model.traces import ResourceSpans, Traces, traces_chunk
 from tailrace.plugin import Retry
@@ -77,6 +77,17 @@ def test_metadata_stands_beside_the_time():
     chunk = Chunk("t", [1_000_000_002], [{}], [{"m": True}])
     text = make_plugin("output", "stdout").as_text(chunk)
     assert text == b'[0] t: [[1.000000002, {"m"=>true}], {}]\n'
+
+
+def test_the_group_of_an_event_stands_before_it():
+    shop = Group({"schema": "otlp"}, {"resource": {"name": "shop"}})
+    chunk = Chunk("t", [1_500_000_000, 2_000_000_000], [{"n": 1}, {"n": 2}], groups=[shop, None])
+    assert make_plugin("output", "stdout").as_text(chunk).decode() == (
+        'GROUP METADATA : \n\n{"schema"=>"otlp"}\n\n'
+        'GROUP ATTRIBUTES : \n\n{"resource"=>{"name"=>"shop"}}\n\n'
+        '[0] t: [[1.500000000, {}], {"n"=>1}]\n'
+        '[1] t: [[2.000000000, {}], {"n"=>2}]\n'
+    )
 
 
 def test_bytes_that_are_no_text_are_printed_as_they_came(printed):

@@ -12,6 +12,7 @@ from tailrace.wire.msgpack import (
     MsgpackError,
     count_events,
     decode_events,
+    encode_each,
     encode_events,
 )
 
@@ -195,6 +196,15 @@ def test_a_group_that_nothing_ends_goes_to_the_next_one_or_the_end():
 def test_groups_without_events_are_no_groups():
     data = mark(-1, {}, {"r": 1}) + mark(-2, {}, {}) + encode_events([5], None, [{}])
     assert decode_events(data).groups is None
+
+
+@given(rows, groups_of_events, st.data())
+def test_each_event_can_be_read_alone_with_its_group(rows, known, data):
+    groups = [data.draw(st.sampled_from(known)) for _ in rows]
+    for row, group, event in zip(rows, groups, encode_each(*columns(rows), groups), strict=True):
+        read = decode_events(event)
+        assert (read.times, read.bodies) == ([row[0]], [row[2]])
+        assert (read.groups or [None])[0] == group
 
 
 @pytest.mark.parametrize("seconds", [-1, -2])

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.model import Chunk, merge
+from tailrace.model import Chunk, Group, merge
 from tailrace.testing import EPOCH_NS, chunk_of
 from tailrace.wire.records import join, record_encoder, text_encoder
 
@@ -145,3 +145,46 @@ def test_merged_blocks_are_printed_as_their_events_are(groups, key, layout):
     merged.times = [EPOCH_NS] * merged.count
     decoded.times = [EPOCH_NS] * merged.count
     assert encode(merged) == encode(decoded)
+
+
+# Metadata and groups
+
+
+def chunk_with_internals():
+    chunk = chunk_of([{"a": 1}, {"a": 2}, {}, {}], metadata=[{"m": 1}, {}, {}, {}])
+    shop = Group({"schema": "otlp"}, {"resource": {"name": "shop"}})
+    chunk.groups = [None, shop, shop, Group({"schema": "otlp"}, {})]
+    return chunk
+
+
+INTERNALS = [
+    b'"__internal__":{"log_metadata":{"m":1}},"a":1}',
+    b'"__internal__":{"group_attributes":{"resource":{"name":"shop"}},"log_metadata":{}},"a":2}',
+    b'"__internal__":{"group_attributes":{"resource":{"name":"shop"}},"log_metadata":{}}}',
+    b"}",
+]
+
+
+def test_metadata_and_groups_stand_behind_the_date():
+    chunk = chunk_with_internals()
+    dates = [b'{"date":%d' % (SECONDS + number) for number in range(4)]
+    separators = [b",", b",", b",", b""]
+    expected = [b"".join(parts) for parts in zip(dates, separators, INTERNALS, strict=True)]
+    assert record_encoder("date", "epoch")(chunk) == expected
+    assert text_encoder("date", "epoch", "json_lines")(chunk) == b"\n".join([*expected, b""])
+    assert chunk.bodies[0] == {"a": 1}
+
+
+def test_metadata_and_groups_come_first_where_there_is_no_date():
+    chunk = chunk_with_internals()
+    expected = [b"{" + internal for internal in INTERNALS]
+    assert record_encoder("false", "")(chunk) == expected
+    assert text_encoder("false", "", "json")(chunk) == b"[" + b",".join(expected) + b"]"
+
+
+def test_raw_lines_with_metadata_keep_it():
+    chunk = Chunk.of_lines("t", [EPOCH_NS], "log", ["x"], 1)
+    chunk.metadata = [{"cut": True}]
+    assert record_encoder("false", "")(chunk) == [
+        b'{"__internal__":{"log_metadata":{"cut":true}},"log":"x"}'
+    ]

@@ -10,7 +10,7 @@ from tailrace.model import Body, Chunk
 from tailrace.wire.json import Encoder
 from tailrace.wire.msgpack import encode_events
 from tailrace.wire.notation import value_text
-from tailrace.wire.records import plain, text_encoder
+from tailrace.wire.records import plain
 
 FORMATS = ("out_file", "plain", "csv", "ltsv", "template", "msgpack")
 SECOND = 1_000_000_000
@@ -25,8 +25,7 @@ def make_format(options: Any, escape_unicode: bool) -> Format:
     encoder = Encoder(escape_unicode)
     match options.format:
         case "plain":
-            encode = text_encoder("", "", "json_lines", escape_unicode)
-            return lambda chunk, is_new: encode(chunk)
+            return plain_format(encoder)
         case "csv":
             return csv_format(
                 DELIMITERS.get(options.delimiter.lower(), ","), options.csv_column_names
@@ -39,6 +38,22 @@ def make_format(options: Any, escape_unicode: bool) -> Format:
         case "msgpack":
             return msgpack_format
     return out_file_format(encoder)
+
+
+def plain_format(encoder: Encoder) -> Format:
+    """Bodies, a line each."""
+
+    def encode(chunk: Chunk, is_new: bool) -> bytes:
+        text = (
+            encoder.block(chunk.key, chunk.block, b"{", b"\n") if chunk.block is not None else None
+        )
+        if text is not None:
+            return text + b"\n"
+        if chunk.lines is None:
+            return encoder.text(chunk.bodies) + b"\n" if chunk.count else b""
+        return b"".join([line + b"\n" for line in plain(encoder, chunk)])
+
+    return encode
 
 
 def out_file_format(encoder: Encoder) -> Format:
