@@ -1,0 +1,426 @@
+"""Logs as OTLP `ExportLogsServiceRequest` in protobuf.
+
+Where the parts of a log record come from is what Fluent Bit's output has: body, severity, trace and span from keys of the event, its
+metadata (`LogKeys`) or from what OTLP logs have brought along, which stands in the metadata under `otlp`. Resource and scope are
+those of the event's group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from tailrace.model import Body, Chunk, Metadata
+from tailrace.model.accessor import MISSING, Accessor
+from tailrace.wire.otlp.protobuf import (
+    SHORT,
+    any_value,
+    fixed32,
+    fixed64,
+    key_value,
+    key_values,
+    message,
+    pack_fixed64,
+    sized,
+    text,
+    uint,
+    varint,
+)
+
+MASK = 0xFFFF_FFFF_FFFF_FFFF
+SEVERITIES = range(1, 25)
+
+
+def accessors(*texts: str) -> list[Accessor]:
+    return [Accessor(each) for each in texts]
+
+
+@dataclass(slots=True)
+class LogKeys:
+    """Where the parts of a log record are; accessors into an event's body or metadata.
+
+    `otlp` is the key of the metadata that holds what came as OTLP. With `with_rest` the keys beside the body's become attributes.
+    """
+
+    body: list[Accessor] = field(default_factory=lambda: accessors("$log", "$message"))
+    with_rest: bool = False
+    otlp: str = "otlp"
+    observed_in_metadata: Accessor = field(default_factory=lambda: Accessor("$ObservedTimestamp"))
+    time_in_metadata: Accessor = field(default_factory=lambda: Accessor("$Timestamp"))
+    severity_text_in_metadata: Accessor = field(default_factory=lambda: Accessor("$SeverityText"))
+    severity_number_in_metadata: Accessor = field(
+        default_factory=lambda: Accessor("$SeverityNumber")
+    )
+    trace_flags_in_metadata: Accessor = field(default_factory=lambda: Accessor("$TraceFlags"))
+    span_id_in_metadata: Accessor = field(default_factory=lambda: Accessor("$SpanId"))
+    trace_id_in_metadata: Accessor = field(default_factory=lambda: Accessor("$TraceId"))
+    attributes_in_metadata: Accessor = field(default_factory=lambda: Accessor("$Attributes"))
+    span_id: Accessor = field(default_factory=lambda: Accessor("$SpanId"))
+    trace_id: Accessor = field(default_factory=lambda: Accessor("$TraceId"))
+    severity_text: Accessor = field(default_factory=lambda: Accessor("$SeverityText"))
+    severity_number: Accessor = field(default_factory=lambda: Accessor("$SeverityNumber"))
+
+
+class Limits(NamedTuple):
+    """How much one request holds; 0: any number. `scopes` counts for each resource."""
+
+    records: int = 1000
+    resources: int = 0
+    scopes: int = 0
+
+
+class LogRequest(NamedTuple):
+    """One request, and the places in the chunk of the events that it holds."""
+
+    content: bytes
+    events: Sequence[int]
+
+
+class Encoded(NamedTuple):
+    """Each event as a field of `ScopeLogs`; None where it can't be one. `bad_ids`: identifiers that were none."""
+
+    records: list[bytes | None]
+    bad_ids: int
+
+
+class LogEncoder:
+    """Encodes chunks by the same keys; made once."""
+
+    def __init__(self, keys: LogKeys | None = None) -> None:
+        self.keys = keys or LogKeys()
+        message_keys = self.keys
+        self._in_body = frozenset(
+            accessor.key
+            for accessor in (
+                message_keys.span_id,
+                message_keys.trace_id,
+                message_keys.severity_text,
+                message_keys.severity_number,
+            )
+        )
+        self._bad_ids = 0
+
+    def encode(self, chunk: Chunk) -> Encoded:
+        """Each event of a chunk, in order."""
+        self._bad_ids = 0
+        records: list[bytes | None]
+        if chunk.is_raw and chunk.key not in self._in_body and self._is_body(chunk.key):
+            records = [
+                framed(pack_fixed64(time & MASK), any_value(line))
+                for time, line in zip(chunk.times, chunk.lines or (), strict=True)
+            ]
+        else:
+            records = self._encode_bodies(chunk)
+        return Encoded(records, self._bad_ids)
+
+    def _is_body(self, key: str) -> bool:
+        return any(accessor.path == (key,) for accessor in self.keys.body)
+
+    def _encode_bodies(self, chunk: Chunk) -> list[bytes | None]:
+        chunk.open()
+        metadata: Sequence[Metadata | None] = chunk.metadata or [None] * chunk.count
+        gets = [accessor.get for accessor in self.keys.body]
+        has_none, is_plain = self._in_body.isdisjoint, not self.keys.with_rest
+        records: list[bytes | None] = []
+        append = records.append
+        for time, meta, body in zip(chunk.times, metadata, chunk.bodies, strict=True):
+            try:
+                if is_plain and not meta and has_none(body):
+                    value: Any = body
+                    for get in gets:
+                        found = get(body)
+                        if found is not MISSING:
+                            value = found
+                            break
+                    append(framed(pack_fixed64(time & MASK), any_value(value)))
+                else:
+                    append(message(b"\x12", self._record(time, meta or {}, body)))
+            except RecursionError:
+                append(None)
+        return records
+
+    def _record(self, time: int, metadata: Metadata, body: Body) -> bytes:
+        """The content of one `LogRecord`."""
+        keys = self.keys
+        given = metadata.get(keys.otlp) if metadata else None
+        otlp: Body = given if type(given) is dict else {}
+        value, used = self._body_of(body)
+        return b"".join(
+            (
+                fixed64(b"\x09", self._time(time, metadata, otlp)),
+                uint(b"\x10", self._severity(metadata, otlp, body)),
+                text(b"\x1a", self._severity_text(metadata, otlp, body)),
+                b"\x2a",
+                sized(any_value(value)),
+                self._attributes(metadata, otlp, body, used),
+                uint(b"\x38", whole(otlp.get("dropped_attributes_count")) & 0xFFFF_FFFF),
+                fixed32(
+                    b"\x45",
+                    whole(first_of(otlp, "trace_flags", metadata, keys.trace_flags_in_metadata)),
+                ),
+                self._identifier(
+                    b"\x4a",
+                    16,
+                    otlp.get("trace_id", MISSING),
+                    keys.trace_id_in_metadata.get(metadata),
+                    keys.trace_id.get(body),
+                ),
+                self._identifier(
+                    b"\x52",
+                    8,
+                    otlp.get("span_id", MISSING),
+                    keys.span_id_in_metadata.get(metadata),
+                    keys.span_id.get(body),
+                ),
+                fixed64(
+                    b"\x59",
+                    whole(
+                        first_of(otlp, "observed_timestamp", metadata, keys.observed_in_metadata)
+                    ),
+                ),
+                text(b"\x62", as_text(otlp.get("event_name"))),
+            )
+        )
+
+    def _body_of(self, body: Body) -> tuple[Any, Accessor | None]:
+        for accessor in self.keys.body:
+            value = accessor.get(body)
+            if value is not MISSING:
+                return value, accessor
+        return body, None
+
+    def _time(self, time: int, metadata: Metadata, otlp: Body) -> int:
+        given = first_of(otlp, "timestamp", metadata, self.keys.time_in_metadata)
+        return time if given is MISSING else whole(given)
+
+    def _severity(self, metadata: Metadata, otlp: Body, body: Body) -> int:
+        keys = self.keys
+        for value in (
+            otlp.get("severity_number"),
+            keys.severity_number_in_metadata.get(metadata),
+            keys.severity_number.get(body),
+        ):
+            if type(value) is int and value in SEVERITIES:
+                return value
+        return 0
+
+    def _severity_text(self, metadata: Metadata, otlp: Body, body: Body) -> str | None:
+        keys = self.keys
+        for value in (
+            otlp.get("severity_text"),
+            keys.severity_text_in_metadata.get(metadata),
+            keys.severity_text.get(body),
+        ):
+            if type(value) is str:
+                return value
+        return None
+
+    def _attributes(
+        self, metadata: Metadata, otlp: Body, body: Body, used: Accessor | None
+    ) -> bytes:
+        """Metadata beside OTLP's own, then the rest of the body if it is asked for, then the attributes that came as OTLP."""
+        own = self.keys.otlp
+        parts = [
+            b"\x32" + sized(key_value(key, value)) for key, value in metadata.items() if key != own
+        ]
+        if self.keys.with_rest and used is not None:
+            parts.append(key_values(b"\x32", without(body, used)))
+        given = first_of(otlp, "attributes", metadata, self.keys.attributes_in_metadata)
+        if type(given) is dict:
+            parts.append(key_values(b"\x32", given))
+        return b"".join(parts)
+
+    def _identifier(self, tag: bytes, size: int, *candidates: Any) -> bytes:
+        """The first that is an identifier: bytes of this size, or its hexadecimal digits."""
+        for value in candidates:
+            if value is MISSING:
+                continue
+            found = identifier(value, size)
+            if found is not None:
+                return tag + sized(found)
+            self._bad_ids += 1
+        return b""
+
+
+def framed(time: bytes, value: bytes) -> bytes:
+    """A field of `ScopeLogs`: a `LogRecord` of a time and a body alone."""
+    size = len(value)
+    head = b"\x2a" + (SHORT[size] if size < 128 else varint(size))
+    # Compat: a time of 0 is left out, as proto3 does.
+    stamp = b"\x09" + time if time != b"\0\0\0\0\0\0\0\0" else b""
+    whole_size = len(stamp) + len(head) + size
+    return b"".join(
+        (b"\x12", SHORT[whole_size] if whole_size < 128 else varint(whole_size), stamp, head, value)
+    )
+
+
+def first_of(otlp: Body, name: str, metadata: Metadata, accessor: Accessor) -> Any:
+    """What came as OTLP, else what the metadata says."""
+    found = otlp.get(name, MISSING)
+    return accessor.get(metadata) if found is MISSING else found
+
+
+def whole(value: Any) -> int:
+    """A whole number from 0; 0 for all else."""
+    return value if type(value) is int and value > 0 else 0
+
+
+def as_text(value: Any) -> str | None:
+    return value if type(value) is str else None
+
+
+def identifier(value: Any, size: int) -> bytes | None:
+    """`size` bytes, or as many in hexadecimal digits; None for all else."""
+    if type(value) is bytes:
+        return value if len(value) == size else None
+    if type(value) is not str or len(value) != 2 * size:
+        return None
+    try:
+        return bytes.fromhex(value) if value.isalnum() else None
+    except ValueError:
+        return None
+
+
+def without(body: Body, accessor: Accessor) -> Body:
+    """The body without one place; the body itself stays as it is."""
+    if accessor.is_plain:
+        return {key: value for key, value in body.items() if key != accessor.key}
+    rest = dict(body)
+    holder: Any = rest
+    for step in accessor.path[:-1]:  # what holds the place is copied, the rest shared
+        inner = holder[step]
+        holder[step] = inner = dict(inner) if type(inner) is dict else list(inner)
+        holder = inner
+    del holder[accessor.path[-1]]
+    return rest
+
+
+# Resources and scopes
+
+
+class Place(NamedTuple):
+    """Where records belong: resource and scope, as identified and encoded."""
+
+    resource_id: int
+    resource: bytes
+    resource_url: bytes
+    scope_id: int
+    scope: bytes
+    scope_url: bytes
+
+
+NOWHERE = Place(0, b"\x0a\x00", b"", 0, b"\x0a\x00", b"")
+"""Events of no group: an empty resource and an empty scope."""
+
+
+def place_of(group: Any) -> Place:
+    """Where the events of a group belong; `NOWHERE` if it is none of OTLP."""
+    if group is None or group.metadata.get("schema") != "otlp":
+        return NOWHERE
+    resource_id = group.metadata.get("resource_id")
+    scope_id = group.metadata.get("scope_id")
+    if type(resource_id) is not int or type(scope_id) is not int:
+        return NOWHERE
+    resource, scope = as_map(group.body.get("resource")), as_map(group.body.get("scope"))
+    url = resource.get("schema_url", group.body.get("schema_url"))
+    return Place(
+        resource_id,
+        message(
+            b"\x0a",
+            key_values(b"\x0a", as_map(resource.get("attributes")))
+            + uint(b"\x10", whole(resource.get("dropped_attributes_count"))),
+        ),
+        text(b"\x1a", as_text(url)),
+        scope_id,
+        message(
+            b"\x0a",
+            text(b"\x0a", as_text(scope.get("name")))
+            + text(b"\x12", as_text(scope.get("version")))
+            + key_values(b"\x1a", as_map(scope.get("attributes")))
+            + uint(b"\x20", whole(scope.get("dropped_attributes_count"))),
+        ),
+        text(b"\x1a", as_text(scope.get("schema_url"))),
+    )
+
+
+def as_map(value: Any) -> dict[str, Any]:
+    return value if type(value) is dict else {}
+
+
+class Gathering:
+    """One request as it grows: records by scope by resource, in their order."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.events: list[int] = []
+        self._resources: list[tuple[Place, list[tuple[Place, list[bytes]]]]] = []
+
+    @property
+    def room(self) -> int:
+        """How many records it still takes."""
+        return max(0, self.limits.records - len(self.events))
+
+    def open(self, place: Place) -> list[bytes] | None:
+        """Where the next records of this place go; None if that must be another request."""
+        scopes = self._resources[-1][1] if self._resources else []
+        most = self.limits.scopes
+        if self._resources and place[:3] == self._resources[-1][0][:3]:
+            if place[3:] == scopes[-1][0][3:]:
+                return scopes[-1][1]
+            if not most or len(scopes) < most:
+                scopes.append((place, []))
+                return scopes[-1][1]
+        if self.limits.resources and len(self._resources) >= self.limits.resources:
+            return None
+        self._resources.append((place, [(place, [])]))
+        return self._resources[-1][1][0][1]
+
+    def request(self) -> LogRequest:
+        parts = []
+        for place, scopes in self._resources:
+            inner = [place.resource]
+            for own, records in scopes:
+                content = b"".join((own.scope, *records, own.scope_url))
+                inner.append(message(b"\x12", content))
+            inner.append(place.resource_url)
+            parts.append(message(b"\x0a", b"".join(inner)))
+        return LogRequest(b"".join(parts), self.events)
+
+
+def log_requests(
+    records: Sequence[bytes | None], groups: Sequence[Any] | None, limits: Limits
+) -> Iterator[LogRequest]:
+    """The requests that hold these records; `groups` has one for each of them, None: none has one."""
+    gathering = Gathering(limits)
+    for place, start, end in runs(groups, len(records)):
+        at = start
+        while at < end:
+            target = gathering.open(place) if gathering.room else None
+            if target is None:
+                if gathering.events:
+                    yield gathering.request()
+                gathering = Gathering(limits)
+                continue
+            stop = min(end, at + gathering.room)
+            for index in range(at, stop):
+                record = records[index]
+                if record is not None:
+                    target.append(record)
+                    gathering.events.append(index)
+            at = stop
+    if gathering.events:
+        yield gathering.request()
+
+
+def runs(groups: Sequence[Any] | None, count: int) -> Iterator[tuple[Place, int, int]]:
+    """Place, first and last of events that stand together in one group."""
+    if groups is None:
+        yield NOWHERE, 0, count
+        return
+    at = 0
+    for _, members in groupby(groups, key=id):
+        some = list(members)
+        yield place_of(some[0]), at, at + len(some)
+        at += len(some)

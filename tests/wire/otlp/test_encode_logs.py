@@ -1,0 +1,284 @@
+"""Logs as OTLP protobuf, read back by the library."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+
+from tailrace.model import Chunk
+from tailrace.model.accessor import Accessor
+from tailrace.testing import EPOCH_NS
+from tailrace.wire.otlp.encode_logs import Limits, LogEncoder, LogKeys, log_requests
+from tests.wire.otlp.test_protobuf import plain
+
+TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+@dataclass
+class Group:
+    """As the model has it."""
+
+    metadata: dict[str, Any]
+    body: dict[str, Any]
+
+
+def otlp_group(resource_id, scope_id, **body):
+    return Group({"schema": "otlp", "resource_id": resource_id, "scope_id": scope_id}, body)
+
+
+def chunk_with(*pairs):
+    """Each pair: a body and its metadata."""
+    bodies, metadata = [body for body, _ in pairs], [meta for _, meta in pairs]
+    return Chunk("t", [EPOCH_NS] * len(pairs), bodies, metadata)
+
+
+def requests_of(chunk, keys=None, groups=None, limits=None):
+    encoded = LogEncoder(keys).encode(chunk)
+    made = log_requests(encoded.records, groups, limits or Limits())
+    return [ExportLogsServiceRequest.FromString(each.content) for each in made]
+
+
+def records_of(chunk, keys=None):
+    [request] = requests_of(chunk, keys)
+    [resource] = request.resource_logs
+    [scope] = resource.scope_logs
+    return list(scope.log_records)
+
+
+def one_record(body, metadata=None, keys=None):
+    [record] = records_of(chunk_with((body, metadata or {})), keys)
+    return record
+
+
+def attributes(record):
+    return {each.key: plain(each.value) for each in record.attributes}
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"log": "line", "a": 1}, "line"),
+        ({"message": "text", "log": None}, None),
+        ({"message": "text"}, "text"),
+        ({"a": {"b": [1, 2.5]}}, {"a": {"b": [1, 2.5]}}),
+        ({}, {}),
+    ],
+)
+def test_the_body_is_the_first_key_that_is_there_or_all(body, expected):
+    record = one_record(body)
+    assert plain(record.body) == expected
+    assert record.time_unix_nano == EPOCH_NS
+    assert attributes(record) == {}
+
+
+def test_an_event_and_the_same_with_metadata_have_the_same_body():
+    body = {"log": "x", "SeverityText": "WARN"}
+    plainly, slowly = one_record({"log": "x"}), one_record(body, {"k": 1})
+    assert plain(plainly.body) == plain(slowly.body) == "x"
+
+
+def test_the_rest_of_the_event_becomes_attributes_if_asked_for():
+    keys = LogKeys(body=[Accessor("$a['b']")], with_rest=True)
+    body = {"a": {"b": "text", "c": 1}, "d": 2}
+    record = one_record(body, keys=keys)
+    assert plain(record.body) == "text"
+    assert attributes(record) == {"a": {"c": 1}, "d": 2}
+    assert body == {"a": {"b": "text", "c": 1}, "d": 2}
+    assert attributes(one_record({"d": 2}, keys=keys)) == {}
+
+
+def test_attributes_are_the_metadata_then_those_of_otlp():
+    record = one_record({"log": "x"}, {"k": "v", "otlp": {"attributes": {"n": 3}}})
+    assert [each.key for each in record.attributes] == ["k", "n"]
+
+
+def test_what_came_as_otlp_is_passed_on():
+    otlp = {
+        "observed_timestamp": 5,
+        "timestamp": 7,
+        "severity_number": 9,
+        "severity_text": "INFO",
+        "trace_id": bytes.fromhex(TRACE),
+        "span_id": bytes.fromhex(SPAN),
+        "trace_flags": 1,
+        "dropped_attributes_count": 2,
+        "event_name": "click",
+    }
+    record = one_record({"log": "x"}, {"otlp": otlp})
+    assert (record.observed_time_unix_nano, record.time_unix_nano) == (5, 7)
+    assert (record.severity_number, record.severity_text) == (9, "INFO")
+    assert (record.trace_id.hex(), record.span_id.hex()) == (TRACE, SPAN)
+    assert (record.flags, record.dropped_attributes_count, record.event_name) == (1, 2, "click")
+
+
+def test_parts_come_from_the_metadata_or_the_event():
+    metadata = {"SeverityNumber": 13, "TraceFlags": 1, "Attributes": {"a": 1}, "Timestamp": 4}
+    record = one_record({"SeverityText": "WARN", "TraceId": TRACE, "SpanId": SPAN}, metadata)
+    assert (record.severity_number, record.severity_text, record.flags) == (13, "WARN", 1)
+    assert (record.trace_id.hex(), record.span_id.hex(), record.time_unix_nano) == (TRACE, SPAN, 4)
+    assert attributes(record)["a"] == 1
+
+
+@pytest.mark.parametrize("number", [0, 25, -1, "9", True, 9.0])
+def test_a_severity_that_is_none_is_left_out(number):
+    assert one_record({"SeverityNumber": number}).severity_number == 0
+
+
+@pytest.mark.parametrize("bad", ["short", "z" * 32, "0a " * 10 + "ab", b"\1", 1, None])
+def test_a_trace_id_that_is_none_is_left_out_and_counted(bad):
+    chunk = chunk_with(({"TraceId": bad, "SpanId": SPAN}, {}))
+    encoded = LogEncoder().encode(chunk)
+    assert encoded.bad_ids == 1
+    [record] = records_of(chunk)
+    assert (record.trace_id, record.span_id.hex()) == (b"", SPAN)
+
+
+def test_lines_are_encoded_without_being_opened():
+    chunk = Chunk.of_block("t", [EPOCH_NS, EPOCH_NS + 1], "log", b"one\ntw\xff")
+    records = records_of(chunk)
+    assert [plain(each.body) for each in records] == ["one", b"tw\xff"]
+    assert [each.time_unix_nano for each in records] == [EPOCH_NS, EPOCH_NS + 1]
+    assert not chunk.decoded
+
+
+def test_lines_under_another_key_are_the_map_that_they_stand_for():
+    chunk = Chunk.of_block("t", [EPOCH_NS], "line", b"one")
+    assert plain(records_of(chunk)[0].body) == {"line": "one"}
+
+
+def test_an_event_that_is_nested_too_deeply_is_none_and_the_others_are_there():
+    deep = {}
+    for _ in range(5000):
+        deep = {"a": deep}
+    encoded = LogEncoder().encode(chunk_with(({"log": "a"}, {}), (deep, {}), ({"log": "b"}, {})))
+    assert [record is None for record in encoded.records] == [False, True, False]
+    [request] = log_requests(encoded.records, None, Limits())
+    assert request.events == [0, 2]
+
+
+# Resources, scopes, limits
+
+
+def shape(request):
+    """Of each resource: its attributes, and of each scope its name and bodies."""
+    return [
+        (
+            {each.key: plain(each.value) for each in resource.resource.attributes},
+            [
+                (scope.scope.name, [plain(record.body) for record in scope.log_records])
+                for scope in resource.scope_logs
+            ],
+        )
+        for resource in request.resource_logs
+    ]
+
+
+def lines(count):
+    return chunk_with(*[({"log": str(number)}, {}) for number in range(count)])
+
+
+def test_groups_become_resources_and_scopes_in_their_order():
+    shop = {"attributes": {"service.name": "shop"}}
+    one = otlp_group(0, 0, resource=shop, scope={"name": "a"})
+    two = otlp_group(0, 1, resource=shop, scope={"name": "b"})
+    other = otlp_group(1, 0, resource={"attributes": {"service.name": "till"}}, scope={"name": "a"})
+    [request] = requests_of(lines(6), groups=[one, one, two, other, None, one])
+    assert shape(request) == [
+        ({"service.name": "shop"}, [("a", ["0", "1"]), ("b", ["2"])]),
+        ({"service.name": "till"}, [("a", ["3"])]),
+        ({}, [("", ["4"])]),
+        ({"service.name": "shop"}, [("a", ["5"])]),
+    ]
+
+
+def test_a_group_that_came_again_is_the_same_place():
+    groups = [otlp_group(0, 0, resource={"attributes": {"a": 1}}, scope={}) for _ in range(3)]
+    [request] = requests_of(lines(3), groups=groups)
+    assert shape(request) == [({"a": 1}, [("", ["0", "1", "2"])])]
+
+
+def test_all_of_a_resource_and_a_scope_is_passed_on():
+    group = otlp_group(
+        0,
+        0,
+        resource={"attributes": {"a": 1}, "dropped_attributes_count": 2},
+        schema_url="https://r",
+        scope={
+            "name": "lib",
+            "version": "1",
+            "attributes": {"b": [True]},
+            "dropped_attributes_count": 3,
+            "schema_url": "https://s",
+        },
+    )
+    [request] = requests_of(lines(1), groups=[group])
+    [resource] = request.resource_logs
+    [scope] = resource.scope_logs
+    assert (resource.schema_url, resource.resource.dropped_attributes_count) == ("https://r", 2)
+    assert (scope.schema_url, scope.scope.version) == ("https://s", "1")
+    assert scope.scope.dropped_attributes_count == 3
+    assert plain(scope.scope.attributes[0].value) == [True]
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {},
+        {"schema": "mine"},
+        {"schema": "otlp"},
+        {"schema": "otlp", "resource_id": "0", "scope_id": 0},
+    ],
+)
+def test_a_group_of_something_else_is_no_resource(metadata):
+    [request] = requests_of(
+        lines(1), groups=[Group(metadata, {"resource": {"attributes": {"a": 1}}})]
+    )
+    assert shape(request) == [({}, [("", ["0"])])]
+
+
+def test_bad_parts_of_a_group_are_left_out():
+    group = otlp_group(0, 0, resource={"attributes": 1, "schema_url": 2}, scope=[])
+    [request] = requests_of(lines(1), groups=[group])
+    assert shape(request) == [({}, [("", ["0"])])]
+
+
+def test_what_is_beyond_the_limits_goes_into_further_resources_and_requests():
+    groups = [
+        otlp_group(0, number, resource={}, scope={"name": str(number)}) for number in range(5)
+    ]
+    made = requests_of(lines(5), groups=groups, limits=Limits(1000, 2, 2))
+    assert [[len(resource.scope_logs) for resource in each.resource_logs] for each in made] == [
+        [2, 2],
+        [1],
+    ]
+
+
+@given(
+    count=st.integers(0, 30),
+    places=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=30, max_size=30),
+    limits=st.tuples(st.integers(1, 7), st.integers(0, 3), st.integers(0, 3)),
+)
+def test_every_event_is_in_one_request_once_and_in_order(count, places, limits):
+    groups = [
+        otlp_group(r, s, resource={"attributes": {"r": r}}, scope={"name": str(s)})
+        for r, s in places[:count]
+    ]
+    made = requests_of(lines(count), groups=groups, limits=Limits(*limits))
+    seen = []
+    for request in made:
+        for resource in request.resource_logs:
+            r = plain(resource.resource.attributes[0].value)
+            assert not limits[2] or len(resource.scope_logs) <= limits[2]
+            for scope in resource.scope_logs:
+                seen += [
+                    ((r, int(scope.scope.name)), plain(each.body)) for each in scope.log_records
+                ]
+        assert not limits[1] or len(request.resource_logs) <= limits[1]
+        assert (
+            sum(len(s.log_records) for r in request.resource_logs for s in r.scope_logs)
+            <= limits[0]
+        )
+    assert seen == [(places[number], str(number)) for number in range(count)]
