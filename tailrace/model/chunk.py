@@ -73,6 +73,10 @@ Encode = Callable[
 ]
 
 
+HEAD_BYTES = 2
+"""So many bytes tell the forms of packed events apart."""
+
+
 class Signal(Flag):
     """What a chunk holds, and what a plugin takes."""
 
@@ -103,6 +107,7 @@ class Chunk:
         "_lines",
         "_metadata",
         "_times",
+        "_unpack",
         "block",
         "count",
         "hops",
@@ -135,6 +140,8 @@ class Chunk:
         self._times = times
         self._bodies: list[Body] | None = bodies
         self._decode: Callable[[], Decoded] | None = None
+        self._unpack: Decode | None = None
+        """What opens `packed`."""
         self._metadata = metadata
         self._groups = groups
         self.count = len(bodies)
@@ -184,7 +191,7 @@ class Chunk:
         """
         chunk = cls(tag, [], [], None, len(packed))
         chunk.packed, chunk.count, chunk._bodies = packed, count, None
-        chunk._decode = lambda: decode(packed)
+        chunk._decode, chunk._unpack = lambda: decode(packed), decode
         return chunk
 
     def defer(self, count: int, decode: Callable[[], Decoded]) -> None:
@@ -203,7 +210,7 @@ class Chunk:
         packed = encode(self._times, self._metadata, self._bodies, self._groups)
         self.packed = packed
         self._bodies, self._times, self._metadata, self._groups = None, [], None, None
-        self._decode = lambda: decode(packed)
+        self._decode, self._unpack = lambda: decode(packed), decode
 
     def unopened(self) -> Chunk:
         """This chunk; if its content must be brought first, another of the same events, so that this one takes no memory."""
@@ -390,7 +397,7 @@ def deep_copy(value: Any) -> Any:
 def merge(chunks: Sequence[Chunk]) -> Chunk:
     """One chunk of all the events, in order; all have the same tag and kind.
 
-    Undecoded lines of one key stay lines, and blocks a block. The parts are not changed.
+    Undecoded lines of one key stay lines, blocks a block, and what is packed in one form stays packed. The parts are not changed.
     """
     if len(chunks) == 1:
         return chunks[0]
@@ -406,6 +413,11 @@ def merge(chunks: Sequence[Chunk]) -> Chunk:
         lines = [line for chunk in chunks for line in chunk.lines or ()]
         times = [time for chunk in chunks for time in chunk.times]
         return Chunk.of_lines(first.tag, times, first.key, lines, nbytes)
+    packed = [chunk.packed for chunk in chunks if chunk.packed is not None]
+    if len(packed) == len(chunks) and are_alike(chunks):
+        whole = b"".join(packed)
+        assert first._unpack is not None
+        return Chunk.of_packed(first.tag, whole, sum(map(len, chunks)), first._unpack)
     for chunk in chunks:
         chunk.open()
     metadata = None
@@ -426,3 +438,13 @@ def merge(chunks: Sequence[Chunk]) -> Chunk:
     )
     merged.kind = first.kind
     return merged
+
+
+def are_alike(chunks: Sequence[Chunk]) -> bool:
+    """Whether packed chunks begin alike and are opened alike, so that one after another they are one."""
+    first = chunks[0]
+    head = (first.packed or b"")[:HEAD_BYTES]
+    return first._unpack is not None and all(
+        chunk._unpack is first._unpack and (chunk.packed or b"").startswith(head)
+        for chunk in chunks
+    )

@@ -130,6 +130,27 @@ def test_merged_lines_of_one_key_stay_lines():
     assert merged.times == [1, 2]
 
 
+def test_merged_packed_events_stay_packed_if_they_are_of_one_form():
+    def decode(packed):
+        return Decoded([1] * (len(packed) // 3), None, [{}] * (len(packed) // 3))
+
+    def other(packed):
+        return decode(packed)
+
+    one = Chunk.of_packed("t", b"\x92\x92a", 1, decode)
+    two = Chunk.of_packed("t", b"\x92\x92b\x92\x92c", 2, decode)
+    merged = merge([one, two])
+    assert (merged.packed, merged.count, merged.nbytes) == (b"\x92\x92a\x92\x92b\x92\x92c", 3, 9)
+    assert len(merged.times) == 3
+    for third in (
+        Chunk.of_packed("t", b"\x92\xd7a", 1, decode),
+        Chunk.of_packed("t", b"\x92\x92a", 1, other),
+        Chunk("t", [1], [{}]),
+    ):
+        mixed = merge([Chunk.of_packed("t", b"\x92\x92a", 1, decode), third])
+        assert (mixed.packed, mixed.bodies) == (None, [{}, {}])
+
+
 def test_merged_lines_of_two_keys_keep_their_own():
     merged = merge([Chunk.of_lines("t", [1], key, ["x"], 1) for key in ("log", "msg")])
     assert merged.bodies == [{"log": "x"}, {"msg": "x"}]

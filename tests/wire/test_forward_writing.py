@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.model import Chunk
+from tailrace.model import Chunk, Group
 from tailrace.model.accessor import Template
 from tailrace.model.metrics import Metric, MetricKind, MetricSet, Sample, metrics_chunk
+from tailrace.model.traces import ResourceSpans, ScopeSpans, Span, Traces, traces_chunk
 from tailrace.testing import EPOCH_NS, chunk_of
-from tailrace.wire import cmetrics
+from tailrace.wire import cmetrics, ctraces
 from tailrace.wire.forward.writing import Manner, array_head, binary_head, encode
-from tailrace.wire.msgpack import decode_events, encode_events
+from tailrace.wire.msgpack import decode_packed, encode_events
 
 SECONDS = EPOCH_NS // 1_000_000_000
 TIME = msgpack.ExtType(0, SECONDS.to_bytes(4) + bytes(4))
@@ -103,11 +104,6 @@ def test_gzip_packs_the_entries():
     assert [event[1] for event in unpacked(gzip.decompress(packed))] == [{"a": 1}, {"a": 2}]
 
 
-def decode(packed):
-    events = decode_events(packed)
-    return events.times, events.metadata, events.bodies
-
-
 def test_what_is_packed_goes_out_undecoded():
     packed = encode_events([EPOCH_NS], None, [{"a": 1}])
 
@@ -121,9 +117,27 @@ def test_what_is_packed_goes_out_undecoded():
 
 def test_entries_without_metadata_go_out_undecoded_if_they_came_so():
     packed = msgpack.packb([TIME, {"a": 1}])
-    chunk = Chunk.of_packed("t", packed, 1, decode)
+    chunk = Chunk.of_packed("t", packed, 1, decode_packed)
     (message,) = encode(chunk, Manner(keep_metadata=False), 0)
     assert message.parts[1] is packed
+
+
+def test_marks_of_groups_count_as_entries():
+    group = Group({"schema": "otlp"}, {"resource": {}})
+    chunk = Chunk("t", [EPOCH_NS] * 3, [{"a": 1}, {"a": 2}, {"a": 3}], groups=[group, group, None])
+    ((_, entries, options),) = written(chunk, Manner(with_options=True))
+    assert [entry[1] for entry in entries] == [{"resource": {}}, {"a": 1}, {"a": 2}, {}, {"a": 3}]
+    assert options["size"] == 5
+    assert len(written(chunk, Manner(keep_metadata=None))[0][1]) == 5
+    assert len(written(chunk, Manner(keep_metadata=False))[0][1]) == 3
+    chunk.seal(encode_events, decode_packed)
+    assert len(written(chunk, Manner())[0][1]) == 5
+
+
+def test_traces_are_a_binary_with_their_signal():
+    traces = Traces([ResourceSpans(scope_spans=[ScopeSpans(spans=[Span("a")])])])
+    payload = ctraces.encode(traces)
+    assert written(traces_chunk("s", traces), Manner()) == [["s", payload, {"fluent_signal": 2}]]
 
 
 def metrics():

@@ -1,4 +1,4 @@
-"""Send logs and metrics to Fluentd, Fluent Bit or another Tailrace by the Forward protocol.
+"""Send logs, metrics and traces to Fluentd, Fluent Bit or another Tailrace by the Forward protocol.
 
 Example:
     Name   forward
@@ -16,7 +16,7 @@ from __future__ import annotations
 from tailrace.config import ConfigError, group, option
 from tailrace.config.errors import Problems, did_you_mean
 from tailrace.config.options import option_table
-from tailrace.model import LOGS, METRICS, Chunk
+from tailrace.model import LOGS, METRICS, TRACES, Chunk
 from tailrace.net.client import ClientOptions, open_balancer, open_upstream
 from tailrace.net.upstream import Balancer, Node
 from tailrace.outputs.forward.target import Target, TargetOptions
@@ -39,7 +39,7 @@ class ForwardOptions(OutputOptions):
 
 @output_plugin("forward")
 class Forward(Output[ForwardOptions]):
-    handles = LOGS | METRICS
+    handles = LOGS | METRICS | TRACES
 
     def __init__(self, options: ForwardOptions) -> None:
         super().__init__(options)

@@ -33,6 +33,8 @@ from tailrace.wire.msgpack import (
 )
 
 TOKEN_BYTES = 16
+GROUP_TIME = b"\x00\xff\xff\xff\xff"
+"""The end of the type and the seconds of the EventTime that begins a group; seldom anything else."""
 GZIP = "gzip"
 
 
@@ -80,7 +82,7 @@ def _forward(chunk: Chunk, manner: Manner) -> Message:
         entries, count = bare_events(chunk, whole_seconds=True), chunk.count
     elif _keeps_metadata(chunk, manner):
         entries = packed_events(chunk)
-        count = chunk.count
+        count = entry_count(chunk, entries)
     else:
         entries, count = bare_events(chunk), chunk.count
     token = token_of(entries) if manner.wants_ack else ""
@@ -94,8 +96,13 @@ def _forward(chunk: Chunk, manner: Manner) -> Message:
 
 def _keeps_metadata(chunk: Chunk, manner: Manner) -> bool:
     if manner.keep_metadata is None:
-        return chunk.metadata is not None
+        return chunk.metadata is not None or chunk.groups is not None
     return manner.keep_metadata
+
+
+def entry_count(chunk: Chunk, entries: bytes) -> int:
+    """How many entries there are: events, and the marks of groups, which count as events here."""
+    return count_events(entries) if GROUP_TIME in entries else chunk.count
 
 
 def _by_event(chunk: Chunk, manner: Manner) -> list[Message]:
@@ -144,7 +151,9 @@ def payload_of(chunk: Chunk) -> bytes:
         from tailrace.wire import cmetrics
 
         return cmetrics.encode(chunk.payload)
-    raise TypeError(f"chunks of {chunk.kind} have no form in this protocol")
+    from tailrace.wire import ctraces
+
+    return ctraces.encode(chunk.payload)
 
 
 def tag_of(chunk: Chunk, manner: Manner) -> str:
