@@ -1,6 +1,6 @@
 """What a plugin needs to declare its options."""
 
-from tailrace.config.errors import ConfigError
+from tailrace.config.errors import ConfigError, Odd
 from tailrace.config.options import Options, group, option
 from tailrace.config.types import (
     CommaList,
@@ -18,6 +18,7 @@ __all__ = [
     "CommaList",
     "ConfigError",
     "KeyText",
+    "Odd",
     "Options",
     "Reader",
     "Seconds",

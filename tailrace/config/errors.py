@@ -43,6 +43,19 @@ class ConfigError(Exception):
         self.mend = mend
 
 
+class Odd(Exception):
+    """A value is not what the option takes, and yet means something: `value` counts, and the user is warned.
+
+    An option's reader raises it for what Fluent Bit starts with as well. `what` and `mend` as in `ConfigError`.
+    """
+
+    def __init__(self, value: object, what: str, mend: str = "") -> None:
+        super().__init__(f"{what} {mend}".rstrip())
+        self.value = value
+        self.what = what
+        self.mend = mend
+
+
 @dataclass(slots=True)
 class Problem:
     """One thing that is wrong; `where` names the instance, as `filter grep (grep.0)`."""

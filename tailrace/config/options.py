@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sys
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Self, dataclass_transform
@@ -21,6 +21,7 @@ from tailrace.config.errors import (
     FAILED_LOAD,
     FAILED_START,
     ConfigError,
+    Odd,
     Place,
     Problems,
     did_you_mean,
@@ -140,10 +141,20 @@ class Options:
         place: Place | None = None,
         skip: frozenset[str] = frozenset({"name"}),
     ) -> Self | None:
-        """Options from what was written; every problem goes into `problems`, and then None comes back.
+        """Options from what was written; every problem goes into `problems`; None if one of them is an error.
 
         `skip` names entries that are not the plugin's.
         """
+
+        def warn(odd: Odd, name: str, place: Place | None) -> None:
+            problems.add(
+                f"{name}: {odd.what}",
+                mend=odd.mend,
+                place=place,
+                where=where,
+                severity="warning",
+            )
+
         table = option_table(cls)
         given: dict[str, list[tuple[Entry, str]]] = {}
         failed = False
@@ -165,7 +176,7 @@ class Options:
         values: dict[str, Any] = {}
         for name, spec in table.by_name.items():
             try:
-                values[name] = _value_of(spec, given.get(name, []))
+                values[name] = _value_of(spec, given.get(name, []), warn)
             except _Misread as error:
                 failed = True
                 problems.add(
@@ -188,22 +199,26 @@ class _Misread(Exception):
         self.what, self.mend, self.place = what, mend, place
 
 
-def _value_of(spec: Spec, given: list[tuple[Entry, str]]) -> Any:
+Warn = Callable[[Odd, str, Place | None], None]
+"""Told of an odd value: what is odd, the option's name, where it stands."""
+
+
+def _value_of(spec: Spec, given: list[tuple[Entry, str]], warn: Warn) -> Any:
     if not given:
         if spec.default is REQUIRED:
             raise _Misread(f"{spec.name} is missing.", f"Add: {spec.name}: VALUE.", None)
         return spec.start_value()
     if spec.prefix:
-        return {name[len(spec.prefix) :]: _read(spec, entry) for entry, name in given}
+        return {name[len(spec.prefix) :]: _read(spec, entry, warn) for entry, name in given}
     if spec.sequence:
         readers = dict(spec.sequence)
         return [
             item
             for entry, name in given
-            for item in _read_many(replace(spec, name=name, reader=readers[name]), [entry])
+            for item in _read_many(replace(spec, name=name, reader=readers[name]), [entry], warn)
         ]
     if spec.many:
-        return _read_many(spec, [entry for entry, _ in given])
+        return _read_many(spec, [entry for entry, _ in given], warn)
     if len(given) > 1 and not spec.last_wins:
         entry = given[1][0]
         raise _Misread(
@@ -211,24 +226,27 @@ def _value_of(spec: Spec, given: list[tuple[Entry, str]]) -> Any:
             "It takes one value: keep one line.",
             entry.place,
         )
-    return _read(spec, given[-1][0])
+    return _read(spec, given[-1][0], warn)
 
 
-def _read_many(spec: Spec, entries: list[Entry]) -> list[Any]:
+def _read_many(spec: Spec, entries: list[Entry], warn: Warn) -> list[Any]:
     """Each entry is one item; a YAML list gives its items."""
     found: list[Any] = []
     for entry in entries:
         if isinstance(entry.value, list):
-            found += [_read(spec, replace(entry, value=item)) for item in entry.value]
+            found += [_read(spec, replace(entry, value=item), warn) for item in entry.value]
         else:
-            found.append(_read(spec, entry))
+            found.append(_read(spec, entry, warn))
     return found
 
 
-def _read(spec: Spec, entry: Entry) -> Any:
+def _read(spec: Spec, entry: Entry, warn: Warn) -> Any:
     assert spec.reader is not None
     try:
         return spec.reader.read(entry.value)
+    except Odd as odd:
+        warn(odd, spec.name, entry.place)
+        return odd.value
     except ConfigError as error:
         what = f"{spec.name}: {'the value' if spec.secret else ''}{error.what}"
         if spec.secret:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from tailrace.config.errors import ConfigError, did_you_mean
+from tailrace.config.errors import ConfigError, Odd, did_you_mean
 from tailrace.config.source import Value
 
 
@@ -55,11 +55,39 @@ def read_int(value: Value) -> int:
     return int(found.group())
 
 
+WHOLE_INTEGER = re.compile(r"\s*[+-]?\d+\s*")
+
+
+def take_int(value: Value) -> int:
+    """An integer; other text counts as far as it is one, and else as 0, as in Fluent Bit, with a warning."""
+    word = text(value)
+    found = LEADING_INTEGER.match(word)
+    if found and WHOLE_INTEGER.fullmatch(word):
+        return int(word)
+    number = int(found.group()) if found else 0
+    raise Odd(number, f"{value!r} is no whole number; {number} is taken.", "Give one, as: 10.")
+
+
 def read_float(value: Value) -> float:
     try:
         return float(text(value))
     except ValueError:
         raise ConfigError(f"{value!r} is no number.", "Give a number, as: 0.5.") from None
+
+
+LEADING_FLOAT = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+
+
+def take_float(value: Value) -> float:
+    """A number; other text counts as far as it is one, and else as 0, as in Fluent Bit, with a warning."""
+    try:
+        return read_float(value)
+    except ConfigError:
+        found = LEADING_FLOAT.match(text(value))
+        number = float(found.group()) if found else 0.0
+        raise Odd(
+            number, f"{value!r} is no number; {number:g} is taken.", "Give one, as: 0.5."
+        ) from None
 
 
 SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmg]?)(b?)\s*", re.IGNORECASE)
@@ -89,6 +117,19 @@ def read_seconds(value: Value) -> float:
         raise ConfigError(f"{value!r} is no time.", "Give seconds, or a number with s, m, h or d.")
     number, unit = found.groups()
     return float(number) * SECONDS[unit.lower()]
+
+
+def take_seconds(value: Value) -> float:
+    """Seconds; other text counts as far as it is a number, and else as 0, as in Fluent Bit, with a warning; below 0 is 0."""
+    try:
+        return read_seconds(value)
+    except ConfigError as error:
+        word = text(value).strip()
+        found = LEADING_INTEGER.match(word)
+        factor = SECONDS.get(word[-1:].lower(), 1)
+        seconds = float(max(0, int(found.group()) * factor)) if found else 0.0
+        what = f"{value!r} is no time; {seconds:g} seconds are taken."
+        raise Odd(seconds, what, error.mend) from None
 
 
 def read_comma_list(value: Value) -> list[str]:
@@ -147,7 +188,7 @@ def read_any(value: Value) -> Value:
 
 Size = Annotated[int, Reader("size", read_size)]
 """Bytes."""
-Seconds = Annotated[float, Reader("time", read_seconds)]
+Seconds = Annotated[float, Reader("time", take_seconds)]
 """Seconds."""
 CommaList = Annotated[list[str], Reader("list (comma)", read_comma_list)]
 WordList = Annotated[list[str], Reader("words", read_words)]
@@ -157,8 +198,8 @@ Structure = Annotated[Any, Reader("structure", read_any, schema={})]
 SIMPLE: dict[Any, Reader] = {
     str: Reader("text", text),
     bool: Reader("boolean", read_bool),
-    int: Reader("integer", read_int),
-    float: Reader("number", read_float),
+    int: Reader("integer", take_int),
+    float: Reader("number", take_float),
     Path: Reader("path", read_path),
     KeyText: Reader("key and text", read_key_text),
 }
@@ -176,16 +217,22 @@ def words(minimum: int) -> Reader:
     return Reader(f"words (at least {minimum})", read)
 
 
-def one_of(*choices: str) -> Reader:
-    """A reader of one of some words, in any letter case."""
+def one_of(*choices: str, otherwise: str | None = None) -> Reader:
+    """A reader of one of some words, in any letter case.
+
+    `otherwise`: what another word is taken for, as in Fluent Bit, with a warning; without it that is an error.
+    """
 
     def read(value: Value) -> str:
         word = text(value).strip().lower()
         for choice in choices:
             if word == choice.lower():
                 return choice
-        mend = did_you_mean(word, choices) or f"Give one of: {', '.join(choices)}."
-        raise ConfigError(f"{value!r} is not known.", mend)
+        mend = did_you_mean(word, choices) or f"Give one of: {', '.join(filter(None, choices))}."
+        if otherwise is None:
+            raise ConfigError(f"{value!r} is not known.", mend)
+        taken = f"'{otherwise}' is taken" if otherwise else "it is passed over"
+        raise Odd(otherwise, f"{value!r} is not known; {taken}.", mend)
 
     return Reader(" | ".join(choices), read)
 

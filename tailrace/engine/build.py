@@ -86,15 +86,46 @@ def read_service(section: Section, problems: Problems) -> ServiceOptions | None:
     entries = latest([entry for entry in section if known.find(entry.name)])
     found = Problems()
     options = ServiceOptions.read(entries, found, "service")
+    if options is None:
+        entries, found = without_misread(entries)
+        options = ServiceOptions.read(entries, found, "service")
     for problem in found:
         problems.add(
             problem.what,
             mend=problem.mend,
             place=problem.place,
             where="service",
+            severity=problem.severity,
             exit_code=FAILED_START if problem.what.startswith("storage.sync:") else FAILED_LOAD,
         )
     return options
+
+
+STRICT = frozenset(
+    {
+        *("flush", "log_level", "processes", "memory_limit", "exit_code_on_loss"),
+        *("storage.sync", "storage.type", "storage.inherit", "storage.keep.rejected"),
+    }
+)
+"""Service options whose wrong value ends the start: Fluent Bit's do, are unknown to it, or their default would not keep what the user wants kept."""
+
+
+def without_misread(entries: list[Entry]) -> tuple[list[Entry], Problems]:
+    """What can be read, or must be right; of other options the default counts, with a warning: Fluent Bit starts with them."""
+    kept, problems = [], Problems()
+    for entry in entries:
+        found = Problems()
+        if entry.name in STRICT or ServiceOptions.read([entry], found, "service") is not None:
+            kept.append(entry)
+            continue
+        for problem in found.errors:
+            problems.add(
+                f"{problem.what} The default is taken.",
+                mend=problem.mend,
+                place=problem.place,
+                severity="warning",
+            )
+    return kept, problems
 
 
 def latest(entries: list[Entry]) -> list[Entry]:
@@ -232,6 +263,17 @@ class Builder:
         section: Section,
         where: str,
     ) -> Instance | None:
+
+        def warn(what: str, mend: str) -> None:
+            self.problems.add(
+                what,
+                mend=mend,
+                place=self._blame(section, what),
+                where=where,
+                severity="warning",
+            )
+
+        context.on_odd = warn
         try:
             plugin = registry.make(cls, options, context)
         except ConfigError as error:
@@ -251,6 +293,8 @@ class Builder:
                 exit_code=FAILED_START,
             )
             return None
+        finally:
+            context.on_odd = None
         return Instance(kind, name, plugin, context, section)
 
     def _blame(self, section: Section, what: str) -> Place:

@@ -72,11 +72,18 @@ class EngineContext:
         self._tasks: set[asyncio.Task[Any]] = set()
         self.on_emit: Callable[[Chunk], None] | None = None
         self.on_drop: Callable[[int, str], None] | None = None
+        self.on_odd: Callable[[str, str], None] | None = None
 
     def emit(self, chunk: Chunk) -> None:
         if self.on_emit is None:
             raise RuntimeError(f"{self.name}: the pipeline is not running")
         self.on_emit(chunk)
+
+    def warn_of(self, what: str, mend: str = "") -> None:
+        if self.on_odd is not None:
+            self.on_odd(what, mend)
+        else:
+            self.log.warn(f"{what} {mend}".rstrip())
 
     def drop(self, count: int, reason: str) -> None:
         if self.on_drop is not None:

@@ -130,10 +130,12 @@ class ServiceOptions(Options):
     multiline_buffer_limit: int = option(2 << 20, reader=Reader("size", read_buffer_limit))
     """Most bytes that a joined event may have; the rest is cut off and marked."""
 
-    dns_mode: str = option("", name="dns.mode", reader=one_of("", "udp", "tcp"))
+    dns_mode: str = option("", name="dns.mode", reader=one_of("", "udp", "tcp", otherwise=""))
     """Accepted for compatibility: names are resolved by the system, which chooses the transport."""
 
-    dns_resolver: str = option("", name="dns.resolver", reader=one_of("", "async", "legacy"))
+    dns_resolver: str = option(
+        "", name="dns.resolver", reader=one_of("", "async", "legacy", otherwise="")
+    )
     """Accepted for compatibility: names are always resolved beside the pipeline by the system's resolver."""
 
     dns_prefer_ipv4: bool = option(False, name="dns.prefer_ipv4")

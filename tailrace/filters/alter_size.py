@@ -25,6 +25,11 @@ class AlterSize(Filter[AlterSizeOptions]):
         super().__init__(options)
         if options.add and options.remove:
             raise ConfigError("add and remove exclude each other.", "Give one of them.")
+        if options.add <= 0 and options.remove <= 0:
+            # Compat: the original drops all events then.
+            self.context.warn_of(
+                "neither add nor remove is above 0, so events pass.", "Give one of them."
+            )
 
     def process(self, chunk: Chunk) -> Chunk:
         if not chunk.count:

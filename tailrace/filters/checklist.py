@@ -39,7 +39,7 @@ class ChecklistOptions(FilterOptions):
     file: str = option("")
     """The list, a value a line."""
 
-    mode: str = option("exact", reader=one_of("exact", "partial"))
+    mode: str = option("exact", reader=one_of("exact", "partial", otherwise="exact"))
     """exact: the value is a line of the list; partial: it begins with one."""
 
     print_query_time: bool = option(False)

@@ -17,7 +17,7 @@ from typing import Any
 
 from tailrace.config import ConfigError, Reader, one_of, option
 from tailrace.config.source import Value
-from tailrace.config.types import read_words
+from tailrace.config.types import text
 from tailrace.model import Body, Chunk
 from tailrace.model.accessor import MISSING, Accessor, AccessorError
 from tailrace.model.condition import as_text
@@ -28,8 +28,8 @@ Check = tuple[str, Callable[[Body], bool]]
 
 def rule_reader(name: str, count: int) -> Reader:
     def read(value: Value) -> tuple[str, list[str]]:
-        found = read_words(value)
-        if len(found) != count:
+        found = [text(value).strip()] if count == 1 else text(value).strip().split(None, 1)
+        if len(found) != count or not found[0]:
             raise ConfigError(
                 f"{value!r} will not do.",
                 "Give a field." if count == 1 else "Give a field and a value.",
@@ -68,7 +68,9 @@ class Expect(Filter[ExpectOptions]):
     def __init__(self, options: ExpectOptions) -> None:
         super().__init__(options)
         if not options.rules:
-            raise ConfigError("there is no rule.", "Add one, as: key_exists level.")
+            self.context.warn_of(
+                "there is no rule, so nothing is checked.", "Add one, as: key_exists level."
+            )
         self.checks = [make_check(name, rule) for name, rule in options.rules]
 
     def process(self, chunk: Chunk) -> Chunk:
@@ -89,9 +91,9 @@ class Expect(Filter[ExpectOptions]):
 
     def failed(self, body: Body) -> str | None:
         """The first rule that does not hold, or None."""
-        for text, holds in self.checks:
+        for rule, holds in self.checks:
             if not holds(body):
-                return text
+                return rule
         return None
 
     def complain(self, wrong: list[tuple[str, Body]]) -> None:

@@ -37,7 +37,7 @@ class GrepOptions(FilterOptions):
     exclude: list[KeyText] = option(many=True)
     """Drop an event whose field matches: `FIELD REGEX`. May be given many times."""
 
-    logical_op: str = option("legacy", reader=one_of("legacy", "and", "or"))
+    logical_op: str = option("legacy", reader=one_of("legacy", "and", "or", otherwise="legacy"))
     """How several rules are joined: `and` (all), `or` (any); `legacy`: every regex must match and no exclude may."""
 
 

@@ -44,6 +44,8 @@ RULES = {
     "move_to_start": 1,
     "move_to_end": 1,
 }
+BY_BEGINNING = ("remove_wildcard", "move_to_start", "move_to_end")
+"""Rules whose key stands for all that begin so."""
 Step = Callable[[Body], None]
 Test = Callable[[Body], bool]
 Rule = tuple[str, list[str]]
@@ -79,12 +81,27 @@ class Modify(Filter[ModifyOptions]):
     def __init__(self, options: ModifyOptions) -> None:
         super().__init__(options)
         self.conditions = [make_condition(text) for text in options.condition]
+        for name, words in options.rules:
+            if name in BY_BEGINNING and words[0].endswith("*"):
+                self.warn_of_star(name, words[0])
         self.steps = [make_step(name, words) for name, words in options.rules]
         self.reshape = Reshape(self.change)
         matches = "matches" in " ".join(options.condition).lower() or any(
             name == "remove_regex" for name, _ in options.rules
         )
         self.limit = partial(budget, CHUNK_SECONDS) if matches else nullcontext
+
+    def warn_of_star(self, name: str, prefix: str) -> None:
+        """A star at the end does what the user did not mean; one alone, Fluent Bit refuses."""
+        if prefix == "*":
+            raise ConfigError(
+                f"{name}: '*' names no key: a star is not special here.",
+                "Give the text that the keys begin with.",
+            )
+        self.context.warn_of(
+            f"{name}: '{prefix}' means keys that begin so, the star included.",
+            f"Give the beginning alone, as: {name} {prefix.rstrip('*')}.",
+        )
 
     def process(self, chunk: Chunk) -> Chunk:
         with self.limit():
@@ -241,6 +258,8 @@ def make_condition(text: str) -> Test:
         raise ConfigError(
             f"condition: '{text}' is not known.", f"There are: {', '.join(CONDITIONS)}."
         )
+    if name in ("key_value_equals", "key_value_does_not_equal") and len(words) == 2:
+        words.append("")  # Compat: no value is an empty text.
     if len(words) != CONDITIONS[name] + 1:
         raise ConfigError(f"condition: '{text}' needs {CONDITIONS[name]} words after {name}.")
     first, second = words[1], words[2] if len(words) > 2 else ""

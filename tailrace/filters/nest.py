@@ -45,10 +45,12 @@ class Nest(Filter[NestOptions]):
 
     def __init__(self, options: NestOptions) -> None:
         super().__init__(options)
-        if options.operation == "nest" and not options.nest_under:
-            raise ConfigError("nest_under is missing.", "Add: nest_under NAME.")
-        if options.operation == "lift" and not options.nested_under:
-            raise ConfigError("nested_under is missing.", "Add: nested_under NAME.")
+        missing = {"nest": "nest_under", "lift": "nested_under"}[options.operation]
+        self.is_idle = not getattr(options, missing)
+        if self.is_idle:
+            self.context.warn_of(
+                f"{missing} is missing, so events stay as they are.", f"Add: {missing} NAME."
+            )
         if options.add_prefix and options.remove_prefix:
             raise ConfigError(
                 "add_prefix and remove_prefix exclude each other.", "Keep one of them."
@@ -57,6 +59,8 @@ class Nest(Filter[NestOptions]):
         self.nest = Reshape(lambda body: nested(body, options.nest_under, self.moves))
 
     def process(self, chunk: Chunk) -> Chunk:
+        if self.is_idle:
+            return chunk
         if self.options.operation == "nest":
             chunk.bodies = self.nest(chunk.bodies)
         else:

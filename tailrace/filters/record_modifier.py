@@ -95,9 +95,13 @@ class RecordModifier(Filter[RecordModifierOptions]):
         if self.removed is None and self.allowed is None:
             self.append(chunk.bodies)
             return chunk
-        chunk.bodies = bodies = self.reshape(chunk.bodies)
+        before = chunk.bodies
+        chunk.bodies = bodies = self.reshape(before)
+        was_empty = not all(before)
         self.append(bodies)
-        return chunk if all(bodies) else chunk.select(map(bool, bodies))
+        if all(bodies) or (was_empty and bodies == before):
+            return chunk
+        return chunk.select(map(bool, bodies))
 
     def change(self, body: Body) -> Body:
         """The fields that stay."""

@@ -76,7 +76,10 @@ class RewriteTag(Filter[RewriteTagOptions]):
     def __init__(self, options: RewriteTagOptions) -> None:
         super().__init__(options)
         if not options.rule:
-            raise ConfigError("rule is missing.", "Add: rule $FIELD REGEX NEW_TAG true.")
+            self.context.warn_of(
+                "there is no rule, so nothing gets another tag.",
+                "Add: rule $FIELD REGEX NEW_TAG true.",
+            )
         self.rules = [Rule(words) for words in options.rule]
         self.tests = [
             (rule.get, rule.regex.search, rule.template.render, rule.keep) for rule in self.rules

@@ -7,7 +7,7 @@ Example:
 
     {"code": "404"}  ->  {"code": "404", "status": 404}
 
-A rule is `SOURCE NEW_FIELD TYPE` with int, uint, float, string, or for texts hex or bool; rules for integers are done first, then those for
+A rule is `SOURCE NEW_FIELD TYPE` with int, uint, float, string, or for texts hex or bool, or a beginning of one of these (str); rules for integers are done first, then those for
 unsigned ones, floats and texts. The source is a name or a record accessor; a value of another
 type than the rule's, or that can't be converted, is appended as it is.
 """
@@ -26,6 +26,8 @@ from tailrace.plugin.parsing import FRACTION, to_bool, to_hex, to_integer
 
 INTEGER = re.compile(r"\s*[+-]?\d+")
 RULE = words(3)
+FIRST_BEYOND = 2.0**63
+"""The first float that no signed integer of 64 bit holds."""
 Step = Callable[[Body], "tuple[str, Any] | None"]
 """The field to append for a body, and its value."""
 
@@ -74,7 +76,8 @@ SOURCES: dict[str, tuple[type, ...]] = {
 
 def make_step(name: str, rule: list[str]) -> Step:
     source, key, kind = rule[0], rule[1], rule[2].lower()
-    if kind not in CONVERSIONS:
+    kind = next((each for each in CONVERSIONS if each.startswith(kind)), "")
+    if not kind:
         raise ConfigError(
             f"{name}: '{rule[2]}' is no type.", f"Give one of: {', '.join(CONVERSIONS)}."
         )
@@ -102,6 +105,9 @@ def to_int(value: Any) -> int | None:
     if isinstance(value, str):
         found = None if is_hexadecimal(value) else INTEGER.match(value)
         return to_integer(found.group()) if found else None
+    if isinstance(value, float):
+        # Compat: the original makes another number of a float beyond the range; here it stays what it is.
+        return int(value) if -FIRST_BEYOND <= value < FIRST_BEYOND else None
     number = int(value)
     return number if number < 1 << 63 else number - (1 << 64)
 
@@ -116,6 +122,8 @@ def to_uint(value: Any) -> int | None:
         found = INTEGER.match(value)
         if found and len(found.group()) < 40:
             return min(int(found.group()), (1 << 64) - 1) % (1 << 64)
+    if isinstance(value, float) and FIRST_BEYOND <= value < 2 * FIRST_BEYOND:
+        return int(value)
     number = to_int(value)
     return None if number is None else number % (1 << 64)
 
@@ -143,7 +151,9 @@ def to_float(value: Any) -> float:
 def to_text(value: Any) -> str:
     """Floats as JSON writes them: whole ones with one digit behind the point, others with at most 16."""
     if isinstance(value, float):
-        return f"{value:.1f}" if value.is_integer() and abs(value) < 1e18 else f"{value:.16g}"
+        return (
+            f"{value:.1f}" if value.is_integer() and abs(value) < FIRST_BEYOND else f"{value:.16g}"
+        )
     return str(value)
 
 
@@ -152,7 +162,6 @@ CONVERSIONS: dict[str, Callable[[Any], Any]] = {
     "uint": to_uint,
     "float": to_float,
     "string": to_text,
-    "str": to_text,
     "hex": to_hexadecimal,
     "bool": to_boolean,
 }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tailrace.config import ConfigError, Options, Seconds, option
-from tailrace.config.types import Reader, one_of, read_int, text
+from tailrace.config import ConfigError, Odd, Options, Seconds, option
+from tailrace.config.types import Reader, one_of, read_int, read_key_text, text
 
 TLS_VERSIONS = ("1.0", "1.1", "1.2", "1.3")
 
@@ -92,11 +92,13 @@ class ProxyTLSOptions(Options):
 class ConnectOptions(Options):
     """`net.*` of what connects to a server."""
 
-    net_dns_mode: str = option("", name="net.dns.mode", reader=one_of("", "udp", "tcp"))
+    net_dns_mode: str = option(
+        "", name="net.dns.mode", reader=one_of("", "udp", "tcp", otherwise="")
+    )
     """Names are resolved by the system, which chooses the transport: tcp is answered with a warning."""
 
     net_dns_resolver: str = option(
-        "", name="net.dns.resolver", reader=one_of("", "async", "legacy")
+        "", name="net.dns.resolver", reader=one_of("", "async", "legacy", otherwise="")
     )
     """Accepted for compatibility: names are always resolved beside the pipeline by the system's resolver."""
 
@@ -155,6 +157,22 @@ def read_port(value: Any) -> int:
 
 
 PORT = Reader("integer", read_port)
+LISTEN_PORT = Reader("integer", read_int)
+
+
+def read_header(value: Any) -> tuple[str, str]:
+    """A header of requests; one without a value is sent with its name as value, as in Fluent Bit, with a warning."""
+    try:
+        return read_key_text(value)
+    except ConfigError as error:
+        name = text(value).strip()
+        if not name:
+            raise
+        what = f"'{name}' has no value; its name is sent as its value."
+        raise Odd((name, name), what, f"Give one, as: {name} VALUE.") from error
+
+
+HEADER = Reader("name and text", read_header)
 
 
 class HostOptions(Options):
@@ -176,7 +194,7 @@ class ListenOptions(Options):
     host: str = option("localhost", last_wins=True)
     """Accepted for compatibility; `listen` is what counts."""
 
-    port: int = option(0, last_wins=True)
+    port: int = option(0, last_wins=True, reader=LISTEN_PORT)
     """Port to listen on."""
 
     net_backlog: int = option(128, name="net.backlog")
@@ -209,11 +227,13 @@ class ListenOptions(Options):
     net_tcp_keepalive_probes: int = option(-1, name="net.tcp_keepalive_probes")
     """Unanswered probes before the connection is given up; -1: the system's."""
 
-    net_dns_mode: str = option("", name="net.dns.mode", reader=one_of("", "udp", "tcp"))
+    net_dns_mode: str = option(
+        "", name="net.dns.mode", reader=one_of("", "udp", "tcp", otherwise="")
+    )
     """Accepted for compatibility: a listener looks up no names."""
 
     net_dns_resolver: str = option(
-        "", name="net.dns.resolver", reader=one_of("", "async", "legacy")
+        "", name="net.dns.resolver", reader=one_of("", "async", "legacy", otherwise="")
     )
     """Accepted for compatibility: a listener looks up no names."""
 

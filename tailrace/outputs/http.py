@@ -22,7 +22,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from tailrace.config import ConfigError, KeyText, Options, Seconds, group, one_of, option
+from tailrace.config import ConfigError, Options, Seconds, group, one_of, option
 from tailrace.model import Body, Chunk
 from tailrace.model.accessor import MISSING, Accessor, AccessorError
 from tailrace.net.auth import OAuth2Options, TokenSource, basic, bearer
@@ -30,6 +30,7 @@ from tailrace.net.aws import AWSOptions, Signer
 from tailrace.net.client import ClientOptions, http_client
 from tailrace.net.formats import chunk_encoder, known_layout
 from tailrace.net.http_client import Response
+from tailrace.net.options import HEADER
 from tailrace.plugin import Output, OutputOptions, Partial, Refusal, Reject, Retry, output_plugin
 from tailrace.wire.compression import COMPRESSORS
 
@@ -91,7 +92,7 @@ class HTTPOptions(OutputOptions):
     compress: str = option("", reader=one_of("", *COMPRESSIONS))
     """Compress bodies: gzip, snappy or zstd."""
 
-    header: list[KeyText] = option(many=True)
+    header: list[tuple[str, str]] = option(many=True, reader=HEADER)
     """A header, as: `X-Team storage`. May be given many times."""
 
     allow_duplicated_headers: bool = option(True)

@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 from tailrace.config import Options, Seconds, Size, option
-from tailrace.config.errors import ConfigError
+from tailrace.config.errors import ConfigError, Odd
 from tailrace.config.types import Reader, Structure, one_of, read_seconds, text
 from tailrace.model import LOGS, Body, Chunk, Signal
 from tailrace.plugin.log import LEVELS, Level
@@ -218,11 +218,14 @@ def read_retry_limit(value: Any) -> int | None:
         return None
     if word == "no_retries":
         return 0
-    if INTEGER.fullmatch(word):
-        return int(word) if int(word) > 0 else NO_RETRY_LIMIT
-    raise ConfigError(
-        f"{value!r} is no retry limit.", "Give a number from 1, no_limits, false or no_retries."
-    )
+    found = INTEGER.match(word)
+    mend = "Give a number from 1, no_limits, false or no_retries."
+    if not found:
+        raise ConfigError(f"{value!r} is no retry limit.", mend)
+    number = int(found.group())
+    if number > 0 and found.end() < len(word):
+        raise Odd(number, f"{value!r} is no retry limit; {number} is taken.", mend)
+    return number if number > 0 else NO_RETRY_LIMIT
 
 
 def refuse_on_unix(value: Any) -> str:

@@ -67,6 +67,9 @@ class Context(Protocol):
         The chunk takes a share of its `receipt`, if it has one. Never waits.
         """
 
+    def warn_of(self, what: str, mend: str = "") -> None:
+        """From `__init__`: something in the configuration is odd, but starts; `tailrace check` shows it too."""
+
     def drop(self, count: int, reason: str) -> None:
         """Count events that this instance had to give up, so that the books balance."""
 

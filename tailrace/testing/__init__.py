@@ -160,6 +160,9 @@ class FakeContext:
             chunk.receipt.hold()
         self.emitted.append(chunk)
 
+    def warn_of(self, what: str, mend: str = "") -> None:
+        self.log.warn(f"{what} {mend}".rstrip())
+
     def drop(self, count: int, reason: str) -> None:
         self.dropped.append((count, reason))
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.config import CommaList, KeyText, Options, Seconds, Size, group, option
+from tailrace.config import CommaList, KeyText, Options, Seconds, Size, group, one_of, option
 from tailrace.config.errors import FAILED_LOAD, FAILED_START, Place, Problems
 from tailrace.config.options import describe
 from tailrace.config.source import Entry
@@ -131,13 +131,60 @@ def test_quotes_keep_blanks_together():
 def test_a_bad_value_of_a_common_option_ends_the_start_as_a_bad_file_does():
     class Common(Options):
         is_common = True
-        level: int = 1
+        level: bool = True
         """Of all."""
 
     class Own(Common):
-        size: int = 1
+        size: bool = True
         """Its own."""
 
     problems = Problems()
     Own.read([Entry("level", "x", Place("f", 1)), Entry("size", "x", Place("f", 2))], problems)
     assert [problem.exit_code for problem in problems] == [FAILED_LOAD, FAILED_START]
+
+
+class Numbers(Options):
+    count: int = 1
+    """How many."""
+    share: float = 0.5
+    """How much."""
+    wait: Seconds = 1.0
+    """How long."""
+    mode: str = option("a", reader=one_of("a", "b", otherwise="a"))
+    """Which."""
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("count", "2x", 2),
+        ("count", "0.5", 0),
+        ("count", "many", 0),
+        ("share", "0.25 of it", 0.25),
+        ("share", "half", 0.0),
+        ("wait", "300ms", 300.0),
+        ("wait", "2.5x", 2.0),
+        ("wait", "-1", 0.0),
+        ("wait", "ever", 0.0),
+        ("mode", "c", "a"),
+    ],
+)
+def test_an_odd_value_counts_as_in_fluent_bit_with_a_warning_at_its_place(key, text, value):
+    problems = Problems()
+    found = Numbers.read([Entry(key, text, Place("f", 3))], problems)
+    assert found is not None
+    assert getattr(found, key) == value
+    [problem] = problems
+    assert (problem.severity, str(problem.place)) == ("warning", "f:3")
+    assert problem.what.startswith(f"{key}: '{text}'")
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [("count", " 7 ", 7), ("share", ".5", 0.5), ("wait", "1.5m", 90.0), ("mode", "B", "b")],
+)
+def test_of_a_good_value_there_is_no_warning(key, text, value):
+    problems = Problems()
+    found = Numbers.read([Entry(key, text, Place("f", 3))], problems)
+    assert getattr(found, key) == value
+    assert not problems

@@ -326,7 +326,7 @@ def test_events_that_no_output_wants_are_settled_and_counted():
         ([{"name": "nosuch"}], [], [], "there is no input plugin 'nosuch'"),
         ([{"tag": "t"}], [], [], "this input has no name"),
         ([{"name": "test_source", "chunk": "3"}], [], [], "Did you mean 'chunks'?"),
-        ([{"name": "test_source", "chunks": "x"}], [], [], "'x' is no number"),
+        ([{"name": "test_source", "chunks": "x"}], [], [], "'x' is no whole number"),
         ([], [], [{"name": "null", "retry_limit": "often"}], "is no retry limit"),
     ],
 )

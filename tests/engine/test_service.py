@@ -107,3 +107,27 @@ def test_an_interval_of_nothing_is_an_error(value):
 def test_the_exit_code_of_a_mistake_is_that_of_fluent_bit(text, exit_code):
     [problem] = service(text)[1]
     assert problem.exit_code == exit_code
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "attribute", "taken"),
+    [
+        ("grace", "x", "grace", 0),
+        ("daemon", "maybe", "daemon", False),
+        ("json.escape_unicode", "1", "json_escape_unicode", True),
+        ("multiline_buffer_limit", "much", "multiline_buffer_limit", 2 << 20),
+        ("dns.mode", "FOO", "dns_mode", ""),
+    ],
+)
+def test_an_odd_value_starts_as_in_fluent_bit_and_is_told(key, value, attribute, taken):
+    options, problems = service(f"{key} {value}")
+    assert getattr(options, attribute) == taken
+    [problem] = problems
+    assert problem.severity == "warning"
+    assert f"'{value}'" in problem.what
+
+
+@pytest.mark.parametrize("line", ["storage.type filesystm", "storage.inherit 1", "flush never"])
+def test_a_value_whose_default_would_lose_data_is_an_error(line):
+    _, problems = service(line)
+    assert [problem.severity for problem in problems] == ["error"]

@@ -58,13 +58,23 @@ def test_a_failure_may_end_the_agent():
     assert context.sink.messages[-1][0] == "error"
 
 
-@pytest.mark.parametrize("section", ["", "key_exists $["])
-def test_without_a_rule_or_with_a_bad_one_it_does_not_start(section):
+def test_with_a_bad_rule_it_does_not_start():
     with pytest.raises(ConfigError):
-        make_plugin("filter", "expect", section)
+        make_plugin("filter", "expect", "key_exists $[")
 
 
-@pytest.mark.parametrize("section", ["key_exists a b", "key_val_eq a", "key_exists a\naction cry"])
-def test_a_rule_of_too_many_or_few_words_is_refused(section):
+def test_without_a_rule_events_pass_with_a_warning():
+    context = FakeContext()
+    assert run_filter("expect", "", {"a": 1}, context=context) == [{"a": 1}]
+    assert "there is no rule" in context.sink.messages[0][1]
+
+
+def test_fields_and_values_may_have_blanks():
+    assert results("key_val_eq a x y", {"a": "x y"}, {"a": "x"}, {"a": "y"}) == [True, False, False]
+    assert results("key_exists a b", {"a b": 1}, {"a": 1, "b": 1}) == [True, False]
+
+
+@pytest.mark.parametrize("section", ["key_val_eq a", "key_exists a\naction cry"])
+def test_a_rule_of_too_few_words_is_refused(section):
     with pytest.raises(InvalidConfiguration):
         make_plugin("filter", "expect", section)

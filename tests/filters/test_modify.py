@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from tailrace.config.errors import ConfigError, InvalidConfiguration
 from tailrace.filters.modify import make_step
-from tailrace.testing import make_plugin, run_filter
+from tailrace.testing import FakeContext, make_plugin, run_filter
 
 
 def changed(section, body):
@@ -94,15 +94,28 @@ def test_a_condition_may_look_into_maps_and_lists():
     [
         "condition nosuch a",
         "condition key_exists",
-        "condition key_value_equals a",
         "condition key_value_matches a (",
         "condition key_exists $[",
         "remove_regex (",
+        "remove_wildcard *",
     ],
 )
 def test_what_will_not_do_is_refused(section):
     with pytest.raises(ConfigError):
         make_plugin("filter", "modify", section)
+
+
+def test_a_condition_without_a_value_means_the_empty_text():
+    out = run_filter("modify", "condition key_value_equals a\nset hit yes", {"a": ""}, {"a": "x"})
+    assert ["hit" in body for body in out] == [True, False]
+
+
+def test_a_star_that_is_none_is_warned_of():
+    context = FakeContext()
+    section = "remove_wildcard a*\nset b 1"
+    out = run_filter("modify", section, {"ab": 1, "a*b": 1}, context=context)
+    assert out == [{"ab": 1, "b": "1"}]
+    assert "as: remove_wildcard a." in context.sink.messages[0][1]
 
 
 @pytest.mark.parametrize("rule", ["set a", "set a b c", "remove", "remove a b", "rename a"])

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.config.errors import ConfigError, InvalidConfiguration
-from tailrace.testing import make_plugin, run_filter
+from tailrace.testing import FakeContext, make_plugin, run_filter
 
 
 def items(section, body):
@@ -65,9 +65,10 @@ def test_what_is_no_map_is_not_lifted(value):
 
 
 @pytest.mark.parametrize("section", ["operation nest\nwildcard a", "operation lift"])
-def test_the_name_of_the_map_is_needed(section):
-    with pytest.raises(ConfigError, match="under is missing"):
-        make_plugin("filter", "nest", section)
+def test_without_the_name_of_the_map_events_pass_with_a_warning(section):
+    context = FakeContext()
+    assert run_filter("nest", section, {"a": {"b": 1}}, context=context) == [{"a": {"b": 1}}]
+    assert "under is missing" in context.sink.messages[0][1]
 
 
 def test_one_prefix_is_added_or_removed_not_both():

@@ -2,7 +2,7 @@ import pytest
 
 from tailrace.config.errors import ConfigError, InvalidConfiguration
 from tailrace.model import Receipt
-from tailrace.testing import FakeContext, chunk_of, make_plugin
+from tailrace.testing import FakeContext, chunk_of, make_plugin, run_filter
 
 
 def rewritten(rules, *bodies, tag="app.web.x", metadata=None):
@@ -76,10 +76,16 @@ def test_what_is_emitted_shares_the_receipt_and_no_body():
     assert settled == [1]
 
 
-@pytest.mark.parametrize("rule", ["rule $l ( new false", "rule $l a $k[' false", ""])
+@pytest.mark.parametrize("rule", ["rule $l ( new false", "rule $l a $k[' false"])
 def test_a_rule_that_is_none_is_refused(rule):
     with pytest.raises(ConfigError):
         make_plugin("filter", "rewrite_tag", rule)
+
+
+def test_without_a_rule_events_pass_with_a_warning():
+    context = FakeContext()
+    assert run_filter("rewrite_tag", "", {"a": 1}, context=context) == [{"a": 1}]
+    assert "there is no rule" in context.sink.messages[0][1]
 
 
 def test_a_rule_needs_four_words():

@@ -2,7 +2,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.config.errors import ConfigError
 from tailrace.testing import FakeContext, chunk_of, make_plugin
 
 
@@ -39,16 +38,28 @@ def test_the_rate_may_be_logged():
     assert "1.50" in text
 
 
-@pytest.mark.parametrize("section", ["rate 0", "rate 1\nwindow 0", "rate 1\ninterval 0"])
-def test_a_limit_of_nothing_is_refused(section):
-    with pytest.raises(ConfigError, match="above 0"):
-        make_plugin("filter", "throttle", section)
+@pytest.mark.parametrize("section", ["rate 0.5\nwindow 5", "rate 1\nwindow 1", "rate -1\nwindow 0"])
+def test_limits_that_are_too_low_count_as_fluent_bit_takes_them(section):
+    context = FakeContext()
+    plugin = make_plugin("filter", "throttle", section, context)
+    assert passed(plugin, 10) == 5
+    assert "as in Fluent Bit" in context.sink.messages[0][1]
+
+
+@pytest.mark.parametrize("interval", ["0", "x"])
+def test_what_is_no_interval_is_a_second(interval):
+    context = FakeContext()
+    section = f"rate 1\nwindow 2\ninterval {interval}"
+    plugin = make_plugin("filter", "throttle", section, context)
+    assert passed(plugin, 9) == 2
+    context.advance(2)
+    assert passed(plugin, 9) == 2
 
 
 @given(
     counts=st.lists(st.integers(0, 7), max_size=20),
     rate=st.integers(1, 3),
-    window=st.integers(1, 4),
+    window=st.integers(2, 4),
 )
 def test_over_any_window_no_more_pass_than_the_limit(counts, rate, window):
     context = FakeContext()

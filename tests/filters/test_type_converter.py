@@ -116,3 +116,21 @@ def test_any_text_gives_a_number_within_64_bit_or_stays(text, kind):
 @given(value=st.floats(-1e300, 1e300))
 def test_a_float_as_text_is_it_to_sixteen_digits(value):
     assert float(converted("float_key v x string", value)) == pytest.approx(value, rel=1e-15)
+
+
+@pytest.mark.parametrize("value", [1e20, -1e20, float("inf"), float("nan")])
+def test_a_float_that_no_integer_holds_stays_what_it_is(value):
+    [out] = run_filter("type_converter", "float_key f i int\nfloat_key f u uint", {"f": value})
+    assert repr([out["i"], out["u"]]) == repr([value, value])
+
+
+def test_an_unsigned_integer_takes_all_of_64_bit():
+    [out] = run_filter(
+        "type_converter", "float_key f u uint\nfloat_key g v uint", {"f": 9.3e18, "g": -1.5}
+    )
+    assert (out["u"], out["v"]) == (9_300_000_000_000_000_000, 2**64 - 1)
+
+
+def test_a_type_may_be_abbreviated():
+    [out] = run_filter("type_converter", "str_key s i i\nint_key n t str", {"s": "7", "n": 8})
+    assert (out["i"], out["t"]) == (7, "8")
