@@ -1,0 +1,281 @@
+"""One connection of a client that speaks the Forward protocol."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from tailrace.model import Body, Chunk, Metadata, Receipt
+from tailrace.net.acceptor import Outflow, peer_of
+from tailrace.net.gathering import BATCH_BYTES
+from tailrace.wire.compression import CompressionError, decompress
+from tailrace.wire.forward import ForwardError
+from tailrace.wire.forward.admission import MOST_PING_BYTES, Challenge
+from tailrace.wire.forward.entries import (
+    Entries,
+    count_packed,
+    decode_counted,
+    read_entries,
+    read_packed,
+    split_packed,
+    with_text_keys,
+)
+from tailrace.wire.forward.reading import (
+    Listed,
+    MessageStream,
+    Packed,
+    Single,
+    ack,
+    read_message,
+)
+
+if TYPE_CHECKING:
+    from tailrace.inputs.forward import Forward
+
+LOG_SIGNAL, METRIC_SIGNAL = 0, 1
+MOST_UNREAD_ACKS = 1 << 20
+"""Bytes of answers that a client may leave unread; then its connection is closed."""
+
+
+class Run:
+    """Single messages of one tag that stand together, on their way to be one chunk."""
+
+    def __init__(self, tag: str) -> None:
+        self.tag = tag
+        self.times: list[int] = []
+        self.metadata: list[Metadata] = []
+        self.bodies: list[Body] = []
+        self.chunks: list[str | bytes] = []
+        self.nbytes = 0
+
+
+class Session(asyncio.Protocol):
+    """Reads messages, hands their events on and acknowledges them when their receipts are settled."""
+
+    def __init__(self, owner: Forward) -> None:
+        self.owner = owner
+        self.transport: Any = None
+        self.peer = ""
+        self.challenge = Challenge(owner.guard) if owner.guard is not None else None
+        """What the client has to prove itself against, until it has."""
+        self.stream = MessageStream(MOST_PING_BYTES if self.challenge else owner.limit)
+        self.since = self.heard_at = owner.acceptor.now()
+        self.unacknowledged = 0
+        """Messages whose client waits for an answer."""
+        self.all_acknowledged = asyncio.Event()
+        self.outflow = Outflow()
+        self.is_over = False
+
+    # The connection
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        self.peer = peer_of(transport) or "a local client"
+        self.owner.inflow.sources.add(self)
+        if self.challenge is not None:
+            transport.write(self.challenge.helo())
+
+    def eof_received(self) -> bool:
+        """A client that sends no more may still wait for answers."""
+        if self.unacknowledged:
+            self.owner.acceptor.spawn(self.finish())
+        return bool(self.unacknowledged)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self.stream.pending and not self.is_over and self.challenge is None:
+            self.owner.give_up(1, f"{self.peer}: a message is cut off", "cut off")
+        self.is_over = True
+        self.all_acknowledged.set()  # nobody waits any more
+        self.owner.inflow.forget(self)
+        self.owner.acceptor.forget(self)
+
+    def pause(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        if not self.transport.is_closing() and not self.is_over:
+            self.transport.resume_reading()
+
+    def look(self, now: float) -> None:
+        listen = self.owner.options.listen
+        if self.challenge is not None:
+            if listen.net_accept_timeout and now - self.since > listen.net_accept_timeout:
+                self.owner.context.log.warn(f"{self.peer}: the handshake takes too long; closed")
+                self.end()
+            return
+        idle = listen.net_io_timeout
+        if idle and now - self.heard_at > idle and not self.unacknowledged:
+            self.owner.context.log.debug(f"{self.peer}: silent for {idle:g} s, closed")
+            self.end()
+        elif self.outflow.stands_still(self.transport, now, idle):
+            self.transport.abort()
+
+    def shut(self) -> None:
+        """Read no more; who waits for answers gets a moment for them."""
+        self.pause()
+        self.is_over = True
+        if self.unacknowledged:
+            self.owner.acceptor.spawn(self.finish())
+        else:
+            self.transport.close()
+
+    async def finish(self) -> None:
+        await self.all_acknowledged.wait()
+        self.transport.close()
+
+    def end(self) -> None:
+        self.is_over = True
+        self.transport.close()
+
+    def refuse(self, why: str) -> None:
+        """Count what can't be taken, and close."""
+        self.owner.give_up(1, f"{self.peer}: {why}; the connection is closed", "protocol error")
+        self.end()
+
+    # Messages
+
+    def data_received(self, data: bytes) -> None:
+        if self.is_over:
+            return
+        self.heard_at = self.owner.acceptor.now()
+        values, sizes, error = self.stream.feed(data)
+        if self.challenge is not None:
+            if not values and not error:
+                return
+            if not self.admit(self.challenge, values[0] if values else None, error):
+                self.end()
+                return
+            values, sizes = values[1:], sizes[1:]
+        run: Run | None = None
+        try:
+            for value, size in zip(values, sizes, strict=True):
+                message = read_message(value)
+                if type(message) is Single:
+                    if run is None or run.tag != message.tag:
+                        if run is not None:
+                            self.put_run(run)
+                        run = Run(message.tag)
+                    run.times.append(message.time_ns)
+                    run.metadata.append(message.metadata)
+                    run.bodies.append(message.body)
+                    run.nbytes += size
+                    if message.chunk is not None:
+                        run.chunks.append(message.chunk)
+                    continue
+                if run is not None:
+                    self.put_run(run)
+                    run = None
+                if type(message) is Packed:
+                    self.put_packed(message)
+                elif type(message) is Listed:
+                    self.put_entries(message, read_entries(message.entries), size)
+        except ForwardError as problem:
+            error = str(problem)
+        if run is not None:
+            self.put_run(run)
+        if error:
+            self.refuse(error)
+
+    def admit(self, challenge: Challenge, ping: Any, error: str) -> bool:
+        """Whether the client may send from now on."""
+        log = self.owner.context.log
+        try:
+            if error:
+                raise ForwardError(error)
+            pong, is_admitted = challenge.check(ping)
+        except ForwardError as problem:
+            log.error(f"{self.peer}: refused: {problem}")
+            return False
+        self.transport.write(pong)
+        if not is_admitted:
+            log.warn(f"{self.peer}: refused: no such user, or another password")
+            return False
+        self.challenge = None
+        self.stream.limit = self.owner.limit
+        return True
+
+    # Events
+
+    def put_run(self, run: Run) -> None:
+        metadata = run.metadata if any(run.metadata) else None
+        chunk = Chunk(
+            self.owner.tag_of(run.tag), run.times, with_text_keys(run.bodies), metadata, run.nbytes
+        )
+        self.put([chunk], run.chunks)
+
+    def put_entries(self, message: Listed | Packed, entries: Entries, nbytes: int) -> None:
+        times, metadata, bodies, groups = entries.events
+        if entries.refused:
+            why = (
+                f"{self.peer}: dropped {entries.refused} entries of '{message.tag}': {entries.why}"
+            )
+            self.owner.give_up(entries.refused, why, "no event")
+        tag = self.owner.tag_of(message.tag)
+        chunks = [Chunk(tag, times, bodies, metadata, nbytes, groups)] if bodies else []
+        self.put(chunks, [] if message.chunk is None else [message.chunk])
+
+    def put_packed(self, message: Packed) -> None:
+        owner = self.owner
+        data = message.entries
+        if message.encoding:
+            try:
+                data = decompress(message.encoding, data, owner.unpacked_limit)
+            except CompressionError as error:
+                raise ForwardError(
+                    f"entries of '{message.tag}' can't be unpacked: {error}"
+                ) from error
+        tag = owner.tag_of(message.tag)
+        acks = [] if message.chunk is None else [message.chunk]
+        if message.signal != LOG_SIGNAL:
+            self.put(owner.payload_chunks(tag, message.signal, data), acks)
+            return
+        counted = count_packed(data, message.size)
+        if counted is None:
+            self.put_entries(message, read_packed(data), len(data))
+            return
+        parts = split_packed(data, counted, BATCH_BYTES)
+        self.put(
+            [
+                Chunk.of_packed(
+                    tag, part, count.events, partial(decode_counted, values=count.values)
+                )
+                for part, count in parts
+            ],
+            acks,
+        )
+
+    def put(self, chunks: list[Chunk], acks: list[str | bytes]) -> None:
+        """Hand events on; `acks` are sent when all have ended."""
+        owner = self.owner
+        wanted = []
+        for chunk in chunks:
+            if chunk.tag:
+                wanted.append(chunk)
+            else:
+                owner.give_up(chunk.count, f"{self.peer}: dropped: events without a tag", "no tag")
+        if acks:
+            self.unacknowledged += len(acks)
+            self.all_acknowledged.clear()
+            receipt = Receipt(lambda _: self.acknowledge(acks), urgent=True)
+            receipt.hold(len(wanted) + 1)
+            for chunk in wanted:
+                shared = Receipt(urgent=True)
+                shared.follow(receipt)
+                chunk.receipt = shared
+        for chunk in wanted:
+            owner.inflow.add(self, chunk)
+        if acks:
+            receipt.release()
+
+    def acknowledge(self, acks: list[str | bytes]) -> None:
+        self.unacknowledged -= len(acks)
+        if not self.unacknowledged:
+            self.all_acknowledged.set()
+        if self.transport.is_closing():
+            return
+        self.transport.write(b"".join(map(ack, acks)))
+        if self.transport.get_write_buffer_size() > MOST_UNREAD_ACKS:
+            self.owner.context.log.error(f"{self.peer}: reads no answers; the connection is closed")
+            self.transport.abort()

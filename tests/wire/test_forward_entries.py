@@ -1,0 +1,146 @@
+"""Entries of Forward messages, packed or as values."""
+
+import struct
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tailrace.model import Group
+from tailrace.wire.forward.entries import (
+    Counted,
+    count_packed,
+    decode_counted,
+    read_entries,
+    read_packed,
+    split_packed,
+)
+from tailrace.wire.msgpack import decode_packed, encode_events
+
+SECOND = 1_000_000_000
+
+
+def event_time(seconds, nanoseconds=0):
+    return msgpack.ExtType(0, struct.pack(">II", seconds, nanoseconds))
+
+
+def packed(*values):
+    return b"".join(map(msgpack.packb, values))
+
+
+TIMES = (
+    st.integers(0, 1 << 33)
+    | st.floats(0, 1e10)
+    | st.builds(event_time, st.integers(0, 0xFFFFFFF0), st.integers(0, 999_999_999))
+)
+BODIES = st.dictionaries(st.text(max_size=3), st.integers(0, 9) | st.text(max_size=3), max_size=3)
+HEADS = TIMES | st.tuples(TIMES, BODIES).map(list)
+EVENTS = st.lists(st.tuples(HEADS, BODIES).map(list), min_size=1, max_size=6)
+
+
+@given(events=EVENTS, error=st.integers(-2, 2))
+def test_events_are_counted_and_decoded_alike_whatever_size_the_sender_claims(events, error):
+    data = packed(*events)
+    counted = count_packed(data, len(events) + error)
+    assert counted == Counted(len(events), len(events))
+    assert decode_counted(data, counted.values) == decode_packed(data)
+    assert read_packed(data).events == decode_packed(data)
+
+
+@given(st.binary(max_size=40), st.integers(-1, 1 << 40))
+def test_any_bytes_are_counted_or_read_piece_by_piece(data, size):
+    counted = count_packed(data, size)
+    if counted is None:
+        found = read_packed(data)
+        assert len(found.events.times) + found.refused > 0 or not data
+    else:
+        assert len(decode_counted(data, counted.values).bodies) == counted.events
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        [1, "no map"],
+        ["no time", {}],
+        [1],
+        7,
+        [-5, {}, 3],
+        [[1], {}],
+        [[1, 2], {}],
+        [msgpack.ExtType(0, b"1234"), {}],
+        [msgpack.ExtType(2, b"12345678"), {}],
+        [1e300, {}],
+    ],
+)
+def test_an_entry_that_is_no_event_is_left_out_and_the_others_are_kept(odd):
+    data = packed([1, {"a": 1}], odd, [2, {"a": 2}])
+    assert count_packed(data, 3) is None
+    found = read_packed(data)
+    assert found.events.bodies == [{"a": 1}, {"a": 2}]
+    assert (found.refused, found.why) == (1, "an entry is no event")
+
+
+@pytest.mark.parametrize(
+    ("rest", "why"),
+    [(b"\x92\x01", "an entry is cut off"), (b"\xc1", "an entry is no MessagePack")],
+)
+def test_what_stands_before_damage_is_kept(rest, why):
+    data = packed([1, {"a": 1}]) + rest
+    assert count_packed(data, 1) is None
+    found = read_packed(data)
+    assert (found.events.bodies, found.refused, found.why) == ([{"a": 1}], 1, why)
+
+
+def test_text_that_is_no_utf8_is_counted_and_kept():
+    data = b"\x92\x01\x81\xa1\xff\xa1\xfe" + packed([2, {"a": 1}])
+    assert count_packed(data, 2) == Counted(2, 2)
+    assert decode_counted(data, 2).bodies == [{"\udcff": "\udcfe"}, {"a": 1}]
+
+
+def test_an_event_that_can_not_be_made_stays_as_bytes():
+    bad = b"\x92\x01\x81\xa1a\xc7\x01\xff\x00"
+    data = packed([1, {"a": 1}]) + bad
+    assert count_packed(data, 2) == Counted(2, 2)
+    assert decode_counted(data, 2).bodies == [{"a": 1}, {"msgpack": bad}]
+
+
+@pytest.mark.parametrize("keys", [{1: 2}, {None: 1, 1.5: 2}])
+def test_keys_become_text(keys):
+    data = packed([1, keys])
+    counted = count_packed(data)
+    found = read_packed(data).events if counted is None else decode_counted(data, 1)
+    assert found.bodies == [{str(key): value for key, value in keys.items()}]
+
+
+def test_groups_are_kept_and_their_marks_are_no_events():
+    group = Group({"schema": "otlp"}, {"resource": {}})
+    times, bodies = [SECOND, 2 * SECOND, 3 * SECOND], [{"a": 1}, {"a": 2}, {"a": 3}]
+    data = encode_events(times, None, bodies, [None, group, group])
+    counted = count_packed(data, 5)
+    assert counted == Counted(5, 3)
+    assert decode_counted(data, 5) == (times, None, bodies, [None, group, group])
+    assert read_packed(data).events == (times, None, bodies, [None, group, group])
+    assert split_packed(data, counted, 1) == [(data, counted)]
+
+
+def test_bytes_that_look_like_a_mark_but_are_none_do_no_harm():
+    data = packed([5, {"a": 0xFFFFFFFF, "b": b"\xff\xff\xff\xfe"}])
+    assert count_packed(data, 1) == Counted(1, 1)
+    assert decode_counted(data, 1).times == [5 * SECOND]
+
+
+def test_large_entries_are_split_between_events():
+    events = [[number, {"a": "x" * 50}] for number in range(100)]
+    data = packed(*events)
+    parts = split_packed(data, Counted(100, 100), 1000)
+    assert len(parts) > 4
+    assert b"".join(part for part, _ in parts) == data
+    times = [time for part, count in parts for time in decode_counted(part, count.values).times]
+    assert times == [number * SECOND for number in range(100)]
+
+
+def test_metadata_that_is_all_empty_is_none():
+    data = packed([[event_time(1), {}], {}], [[event_time(2), {}], {}])
+    assert decode_counted(data, 2).metadata is None
+    assert read_entries([[[1, {}], {}], [[1, {"k": 1}], {}]]).events.metadata == [{}, {"k": 1}]
