@@ -226,7 +226,7 @@ class Http1(asyncio.Protocol):
 
     def write(self, response: Response, keep_alive: bool, is_head: bool = False) -> None:
         lines = [f"HTTP/1.1 {response.status} {REASONS.get(response.status, 'Status')}"]
-        lines += [f"{name}: {value}" for name, value in response.headers]
+        lines += [f"{name}: {value}" for name, value in (*response.headers, *response.trailers)]
         if response.has_body:
             lines.append(f"Content-Length: {len(response.body)}")
         if not keep_alive:

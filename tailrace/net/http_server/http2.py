@@ -32,7 +32,7 @@ FREE_RESETS = 200
 class Stream:
     """One request on its way in, then its answer on its way out."""
 
-    __slots__ = ("body_bytes", "headers", "method", "parts", "rest", "target", "task")
+    __slots__ = ("body_bytes", "headers", "method", "parts", "rest", "target", "task", "trailers")
 
     def __init__(self) -> None:
         self.method = ""
@@ -41,6 +41,7 @@ class Stream:
         self.parts: list[bytes] = []
         self.body_bytes = 0
         self.rest: memoryview | None = None
+        self.trailers: list[tuple[str, str]] = []
         self.task: asyncio.Task[None] | None = None
 
 
@@ -200,11 +201,16 @@ class Http2(asyncio.Protocol):
     def reply(self, number: int, response: Response, is_head: bool = False) -> None:
         headers = [(":status", str(response.status))]
         headers += [(name.lower(), value) for name, value in response.headers]
-        if response.has_body:
+        trailers = [(name.lower(), value) for name, value in response.trailers]
+        if response.has_body and not trailers:
             headers.append(("content-length", str(len(response.body))))
         body = response.body if response.has_body and not is_head else b""
         stream = self.streams[number]
         stream.rest = memoryview(body)
+        if body:
+            stream.trailers = trailers
+        else:
+            headers += trailers  # gRPC's "trailers only": one frame of headers ends the stream
         try:
             self.http.send_headers(number, headers, end_stream=not body)
         except h2.exceptions.ProtocolError:
@@ -228,7 +234,10 @@ class Http2(asyncio.Protocol):
                 if room <= 0:
                     return
                 part, stream.rest = stream.rest[:room], stream.rest[room:]
-                self.http.send_data(number, bytes(part), end_stream=not stream.rest)
+                ends = not stream.rest and not stream.trailers
+                self.http.send_data(number, bytes(part), end_stream=ends)
+            if stream.trailers:
+                self.http.send_headers(number, stream.trailers, end_stream=True)
         except h2.exceptions.ProtocolError:
             self.end(number)
             return

@@ -56,11 +56,15 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """One answer. `headers` must hold no line breaks; the server adds `Content-Length` and `Connection` itself."""
+    """One answer. `headers` must hold no line breaks; the server adds `Content-Length` and `Connection` itself.
+
+    `trailers` come after the body, as gRPC wants it; in HTTP/1.1 they are sent as headers.
+    """
 
     status: int = 200
     body: bytes = b""
     headers: Sequence[tuple[str, str]] = ()
+    trailers: Sequence[tuple[str, str]] = ()
 
     @property
     def has_body(self) -> bool:
