@@ -136,7 +136,6 @@ class Reader:
 
 
 def event(message: Any) -> SpanEvent:
-    attributes = read_attributes(message.attributes) if message.attributes else None
-    return SpanEvent(
-        message.name, message.time_unix_nano, attributes, message.dropped_attributes_count
-    )
+    attributes = read_attributes(message.attributes)
+    dropped = message.dropped_attributes_count
+    return SpanEvent(message.name, message.time_unix_nano, attributes, dropped)
