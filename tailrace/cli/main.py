@@ -30,6 +30,7 @@ def main() -> None:
         sys.stdout.flush()
     except BrokenPipeError:  # who read what we print has gone, as `head` does
         os._exit(0)
+    gc.freeze()  # what is left need not be searched for cycles: 18 ms less for a run that ends
     sys.exit(code)
 
 

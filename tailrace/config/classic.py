@@ -28,7 +28,7 @@ SECTION = re.compile(r"\[\s*([^\[\]]+?)\s*\]\s*(?:#.*)?$")
 COMMAND = re.compile(r"@(\w+)\s*(.*)$")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Read:
     """What reading has given so far: sections in order and every file read."""
 

@@ -7,7 +7,7 @@ Problems are collected, not raised one by one: a reader or a check puts every `P
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Severity = Literal["error", "warning"]
 
@@ -17,8 +17,7 @@ FAILED_START = 255
 """Exit code for a plugin instance that cannot be configured or started (Fluent Bit's)."""
 
 
-@dataclass(slots=True)
-class Place:
+class Place(NamedTuple):
     """A position in a configuration; lines and columns count from 1, 0 means unknown."""
 
     file: str
@@ -56,8 +55,7 @@ class Odd(Exception):
         self.mend = mend
 
 
-@dataclass(slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One thing that is wrong; `where` names the instance, as `filter grep (grep.0)`."""
 
     what: str
@@ -73,7 +71,7 @@ class Problem:
         return f"{head}: {text}" if head else text
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Problems:
     """A growing list of what is wrong with one configuration."""
 

@@ -15,7 +15,7 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Self, dataclass_transform
+from typing import Any, NamedTuple, Self, dataclass_transform
 
 from tailrace.config.errors import (
     FAILED_LOAD,
@@ -32,7 +32,7 @@ from tailrace.config.types import Reader, reader_for
 REQUIRED: Any = object()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Spec:
     """One option as it was declared."""
 
@@ -254,8 +254,7 @@ def _read(spec: Spec, entry: Entry, warn: Warn) -> Any:
         raise _Misread(what, error.mend, entry.place) from error
 
 
-@dataclass(slots=True)
-class OptionTable:
+class OptionTable(NamedTuple):
     """All options of a class by the name that users write, groups unfolded."""
 
     by_name: Mapping[str, Spec]
@@ -360,8 +359,7 @@ def _assemble(cls: Any, values: dict[str, Any], prefix: str) -> Any:
     return cls(**fields)
 
 
-@dataclass(slots=True)
-class Described:
+class Described(NamedTuple):
     """An option as help and reference pages show it."""
 
     name: str

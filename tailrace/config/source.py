@@ -14,7 +14,7 @@ Value = str | list["Value"] | dict[str, "Value"] | None
 """What a key was given: text (scalars are kept as written), a list, or a map; `None` for YAML's null."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Entry:
     """One `key value` as written; `place` is the key's."""
 
@@ -28,7 +28,7 @@ class Entry:
         return self.key.lower()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Section:
     """One block of the configuration, such as one `[INPUT]`.
 

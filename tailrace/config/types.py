@@ -8,16 +8,14 @@ import re
 import types
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from tailrace.config.errors import ConfigError, Odd, did_you_mean
 from tailrace.config.source import Value
 
 
-@dataclass(slots=True)
-class Reader:
+class Reader(NamedTuple):
     """How one type is read; `name` stands in help and error messages, `schema` in the JSON Schema."""
 
     name: str

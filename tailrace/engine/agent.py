@@ -6,9 +6,8 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from tailrace import __version__
 from tailrace.config.errors import FAILED_START, ConfigError, InvalidConfiguration, Problems
@@ -29,8 +28,7 @@ if TYPE_CHECKING:
 Loader = Callable[[], tuple[Configuration, Problems]]
 
 
-@dataclass(slots=True)
-class ReloadResult:
+class ReloadResult(NamedTuple):
     """How a reload went. `status`: 0 done, -1 not enabled, -2 one is under way, -3 failed; the old pipeline goes on then."""
 
     status: int = 0
@@ -41,8 +39,7 @@ class ReloadResult:
         return {0: "done", -1: "not enabled", -2: "in progress"}.get(self.status, "failed")
 
 
-@dataclass(slots=True)
-class Checked:
+class Checked(NamedTuple):
     """A configuration that was read and built; `plan` is None if something is wrong with it."""
 
     plan: Plan | None

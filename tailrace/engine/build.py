@@ -32,7 +32,7 @@ from tailrace.plugin.share import WHOLE, Share
 NOT_OPTIONS = frozenset({"name", "processors"})
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Instance:
     """One configured plugin."""
 
@@ -54,7 +54,7 @@ class Instance:
         return self.plugin.options
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Plan:
     """All instances of one pipeline, made and checked but not started."""
 

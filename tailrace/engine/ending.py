@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from tailrace.engine.pipeline import Pipeline
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Left:
     """Undelivered events of one output."""
 

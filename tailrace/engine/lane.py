@@ -17,7 +17,7 @@ Key = tuple[str, Any, Any]
 """Tag, kind, source."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Item:
     """A chunk on its way to one output; `receipt` holds a share for this route."""
 
@@ -55,7 +55,7 @@ def holds_times(times: Sequence[int]) -> bool:
     return min(times) >= 0 and max(times) < LATEST_NS
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Batch:
     """What one flush takes: the items, and the chunk made of them while it is needed."""
 
@@ -93,7 +93,7 @@ class State(Enum):
     RETRYING = auto()
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Lane:
     """The chunks of one tag from one source, in order."""
 

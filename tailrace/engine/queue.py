@@ -44,7 +44,7 @@ Spill = Callable[[Chunk, Receipt], tuple[Chunk, Receipt, int] | None]
 """Writes a chunk to the disk, and holds its receipt until it is durable there: what stands for it in memory, the receipt of that, and bytes on disk; None if it can't be."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class QueueSettings:
     """What rules one output's queue; seconds and bytes."""
 

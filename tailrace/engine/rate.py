@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class RateMeter:
     """Records and raw bytes of one window after another; times are seconds of a steady clock."""
 
@@ -47,8 +48,7 @@ class RateMeter:
         return max(self.last_records, records), max(self.last_bytes, size)
 
 
-@dataclass(slots=True)
-class RateLimits:
+class RateLimits(NamedTuple):
     """Most records and bytes per second; 0: no limit."""
 
     records: int = 0

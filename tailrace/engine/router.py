@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from tailrace.config.errors import ConfigError, Problems
 from tailrace.config.source import Section
@@ -55,8 +54,7 @@ def match_rule(
         return None
 
 
-@dataclass(slots=True)
-class ConditionalRoute:
+class ConditionalRoute(NamedTuple):
     """Where events of one input go for which a condition holds; `condition` None: all that is left."""
 
     name: str

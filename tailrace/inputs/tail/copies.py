@@ -41,7 +41,7 @@ class Ending(NamedTuple):
     at: float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Suspect:
     """The original of a file that waits, and since when. `alike`: their first bytes are the same."""
 

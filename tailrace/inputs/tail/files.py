@@ -27,7 +27,7 @@ class Limits(NamedTuple):
     skip_long: bool
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class GoOn:
     """A place in a compressed file to go on at; `before` are the last bytes that were passed on the way."""
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from tailrace.model import Body, Metadata
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, repr=False, match_args=False)
 class Events:
     """Events that are complete, as parallel lists."""
 
