@@ -54,8 +54,10 @@ if TYPE_CHECKING:
     from tailrace.inputs.tail.keeping import Keeper
     from tailrace.inputs.tail.lag import Lag
 
-BLOCK_BYTES = 131072
-"""How much is read at once, if `buffer_chunk_size` is left at its default."""
+BLOCK_BYTES = 256 * 1024
+"""How much is read at once of lines that are parsed or joined, if `buffer_chunk_size` is left at its default."""
+RAW_BLOCK_BYTES = 512 * 1024
+"""The same of lines that are handed on as they are: no Python object is made of one, so more of them fit the cache."""
 MOST_BLOCK_BYTES = 1 << 20
 DEFAULT_CHUNK_SIZE = 32768
 ADVISE_BYTES = 4 << 20
@@ -222,9 +224,11 @@ class Tail(Input[TailOptions]):
             "Total number of truncated occurences for multilines",
         )
         make_joiner = self._joiner_maker()
-        self._shape: Shape = self._make_shape(make_joiner is not None)
-        self._static_limits = limits(options, options.static_batch_size)
-        self._event_limits = limits(options, options.event_batch_size)
+        joins = make_joiner is not None
+        self._shape: Shape = self._make_shape(joins)
+        block = BLOCK_BYTES if joins or self._parser is not None else RAW_BLOCK_BYTES
+        self._static_limits = limits(options, options.static_batch_size, block)
+        self._event_limits = limits(options, options.event_batch_size, block)
         self._rules = Rules(
             from_head=options.read_from_head,
             new_from_head=options.read_newly_discovered_files_from_head,
@@ -679,10 +683,13 @@ def check(options: TailOptions) -> None:
         raise ConfigError("multiline and docker_mode are both on.", "Keep one.")
 
 
-def limits(options: TailOptions, batch: int) -> Limits:
-    """How much is read at once, at most `batch`."""
+def limits(options: TailOptions, batch: int, block: int) -> Limits:
+    """How much is read at once: `block` unless an option says otherwise, at most `batch`."""
     chunk = options.buffer_chunk_size
-    block = BLOCK_BYTES if chunk == DEFAULT_CHUNK_SIZE else min(chunk, MOST_BLOCK_BYTES)
+    if chunk != DEFAULT_CHUNK_SIZE:
+        block = min(chunk, MOST_BLOCK_BYTES)
+    if options.mem_buf_limit:
+        block = min(block, max(options.mem_buf_limit, DEFAULT_CHUNK_SIZE))
     if batch > 0:
         block = min(block, batch)
     # Compat: a line and its end take at most all but one byte of the buffer (conformance: inputs/tail_skip_long_lines).
