@@ -11,8 +11,9 @@ import pytest
 from tailrace.config.errors import Place, Problems
 from tailrace.config.options import describe
 from tailrace.config.source import Entry
-from tailrace.model import LOGS, Group, Receipt
+from tailrace.model import LOGS, METRICS, Group, Receipt
 from tailrace.model.metrics import MetricSet, metrics_chunk
+from tailrace.model.traces import Traces, traces_chunk
 from tailrace.plugin import registry
 from tailrace.plugin.multiline import built_in
 from tailrace.testing import FakeContext, chunk_of, make_parser, make_plugin
@@ -83,8 +84,16 @@ def context(tmp_path):
 def test_nothing_in_gives_nothing_out(kind_and_name, context):
     kind, name = kind_and_name
     plugin = make_plugin(kind, name, least_options(kind, name, context), context)
-    empty = chunk_of([]) if LOGS in plugin.handles else metrics_chunk("t", MetricSet())
-    assert plugin.process(empty).count == 0
+    assert plugin.process(nothing_for(plugin)).count == 0
+
+
+def nothing_for(plugin):
+    """A chunk of a signal that the plugin takes, without content."""
+    if LOGS in plugin.handles:
+        return chunk_of([])
+    if METRICS in plugin.handles:
+        return metrics_chunk("t", MetricSet())
+    return traces_chunk("t", Traces())
 
 
 def held(plugin):
