@@ -23,6 +23,7 @@ from tailrace.engine.context import EngineContext
 from tailrace.engine.metrics import MetricRegistry
 from tailrace.engine.service import SERVICE_NAMES_ELSEWHERE, ServiceOptions
 from tailrace.engine.services import Services
+from tailrace.model import Signal
 from tailrace.model.condition import Condition, ConditionError
 from tailrace.plugin import registry
 from tailrace.plugin.base import Kind
@@ -244,6 +245,8 @@ class Builder:
         )
         context = EngineContext(kind, plugin, name, log, self.services)
         context.unique = unique
+        if section.group:
+            context.signal = Signal[section.group.upper()]
         instance = self._instantiate(kind, cls, name, options, context, section, where)
         if instance is not None:
             instance.unique = unique

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tailrace.config.source import Section
 from tailrace.engine.metrics import InstanceMetrics, MetricRegistry
 from tailrace.engine.services import Services
-from tailrace.model import Chunk
+from tailrace.model import LOGS, Chunk
 from tailrace.plugin.base import Parser
 from tailrace.plugin.clock import SystemClock
 from tailrace.plugin.log import Log
@@ -66,6 +66,7 @@ class EngineContext:
         self.config_dir: Path = services.config_dir
         self.share = services.share
         self.variables = services.variables
+        self.signal = LOGS
         self._services = services
         self._timers: list[Any] = []
         self._pending: list[PendingTimer] = []

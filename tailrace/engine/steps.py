@@ -25,6 +25,8 @@ class FilterStep:
         self.instance = instance
         self.book = book
         self.handles = instance.plugin.handles
+        if instance.kind == "processor":
+            self.handles &= instance.plugin.context.signal
         self.padding: int | None = getattr(instance.plugin, "padding", 0)
         self._process = instance.plugin.process
         if instance.condition is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tailrace.config.source import Section
-from tailrace.model import Chunk, Receipt
+from tailrace.model import Chunk, Receipt, Signal
 from tailrace.plugin.clock import Clock
 from tailrace.plugin.log import Log
 from tailrace.plugin.share import Share
@@ -58,6 +58,8 @@ class Context(Protocol):
     """The part of the work that is this engine's, if several run; an input that divides its work asks it."""
     config_dir: Path
     """The folder of the configuration file; relative paths of plugins' own files start in it."""
+    signal: Signal
+    """For a processor: what it stands under in the configuration (`processors: {metrics: [...]}`); it is handed nothing else."""
     variables: Mapping[str, str]
     """What the configuration itself sets with `@SET` and `env`."""
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from tailrace.config.errors import ConfigError, InvalidConfiguration, Place, Problems, did_you_mean
 from tailrace.config.source import Entry, Section
-from tailrace.model import Body, Chunk, Receipt
+from tailrace.model import LOGS, Body, Chunk, Receipt, Signal
 from tailrace.model.metrics import MetricSet
 from tailrace.plugin import registry
 from tailrace.plugin.base import Kind, Parser
@@ -134,6 +134,7 @@ class FakeContext:
         service: dict[str, Any] | None = None,
         upstreams: dict[str, list[Section]] | None = None,
         variables: dict[str, str] | None = None,
+        signal: Signal = LOGS,
     ) -> None:
         self.name = self.unique = name
         self.sink = ListSink()
@@ -145,6 +146,7 @@ class FakeContext:
         """What `agent_metrics` gives."""
         self.config_dir = Path(config_dir)
         self.variables = variables or {}
+        self.signal = signal
         self.parsers = parsers or {}
         self.multiline_parsers = multiline_parsers or {}
         self.upstreams = upstreams or {}

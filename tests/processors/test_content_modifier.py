@@ -1,11 +1,14 @@
 import hashlib
+from copy import deepcopy
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.config.errors import ConfigError, InvalidConfiguration
-from tailrace.testing import chunk_of, make_plugin, run_filter
+from tailrace.model import LOGS, METRICS, PROFILES, Group
+from tailrace.model.metrics import MetricSet, metrics_chunk
+from tailrace.testing import FakeContext, chunk_of, make_plugin, run_filter
 
 
 def changed(settings, body):
@@ -115,6 +118,156 @@ def test_the_metadata_may_be_changed_instead():
     chunk = plugin.process(chunk_of([{"a": 1}, {"a": 2}]))
     assert chunk.metadata == [{"m": "x"}, {"m": "x"}]
     assert chunk.bodies == [{"a": 1}, {"a": 2}]
+
+
+# OpenTelemetry
+
+
+SHOP = Group(
+    {"schema": "otlp"},
+    {
+        "resource": {"attributes": {"service.name": "shop", "old": "x"}},
+        "scope": {"name": "lib", "version": "1"},
+    },
+)
+BARE = Group({"schema": "otlp"}, {"resource": {}})
+ODD = Group({"schema": "other"}, {"resource": 5, "scope": {"attributes": 7}})
+
+
+def groups_after(settings, *groups):
+    plugin = make_plugin("processor", "content_modifier", settings)
+    chunk = chunk_of([{"n": number} for number in range(len(groups))])
+    chunk.groups = list(groups)
+    return plugin.process(chunk).groups
+
+
+@pytest.mark.parametrize(
+    ("settings", "path", "expected"),
+    [
+        (
+            {"context": "otel_resource_attributes", "action": "upsert", "key": "service.name"},
+            ("resource", "attributes"),
+            {"old": "x", "service.name": "v"},
+        ),
+        (
+            {"context": "otel_resource_attributes", "action": "delete", "key": "old"},
+            ("resource", "attributes"),
+            {"service.name": "shop"},
+        ),
+        (
+            {"context": "otel_resource_attributes", "action": "rename", "key": "old"},
+            ("resource", "attributes"),
+            {"service.name": "shop", "v": "x"},
+        ),
+        (
+            {"context": "otel_scope_attributes", "action": "insert", "key": "team"},
+            ("scope", "attributes"),
+            {"team": "v"},
+        ),
+        (
+            {"context": "otel_scope_name", "action": "upsert"},
+            ("scope",),
+            {"version": "1", "name": "v"},
+        ),
+        (
+            {"context": "otel_scope_version", "action": "upsert", "key": "Version"},
+            ("scope",),
+            {"name": "lib", "version": "v"},
+        ),
+        ({"context": "otel_scope_name", "action": "delete"}, ("scope",), {"version": "1"}),
+        (
+            {"context": "otel_scope_name", "action": "hash"},
+            ("scope",),
+            {"name": hashlib.sha256(b"lib").hexdigest(), "version": "1"},
+        ),
+    ],
+)
+def test_resource_and_scope_are_changed_once_for_all_their_records(settings, path, expected):
+    before = deepcopy(SHOP)
+    first, none, second = groups_after({**settings, "value": "v"}, SHOP, None, SHOP)
+    assert first is second
+    assert none is None
+    assert before == SHOP  # another chunk may share it
+    found = first.body
+    for name in path:
+        found = found[name]
+    assert list(found.items()) == list(expected.items())
+    rest = {key: value for key, value in first.body.items() if key != path[0]}
+    assert rest == {key: value for key, value in SHOP.body.items() if key != path[0]}
+
+
+def test_what_is_missing_is_made_where_the_original_does():
+    insert = {"action": "insert", "key": "k", "value": "v"}
+    [group] = groups_after({**insert, "context": "otel_resource_attributes"}, BARE)
+    assert group.body == {"resource": {"attributes": {"k": "v"}}}
+    [group] = groups_after({**insert, "context": "otel_scope_attributes"}, BARE)
+    assert group == BARE
+    [group] = groups_after({"action": "insert", "value": "v", "context": "otel_scope_name"}, BARE)
+    assert group.body == {"resource": {}, "scope": {"name": "v"}}
+
+
+@pytest.mark.parametrize("context", ["otel_resource_attributes", "otel_scope_attributes"])
+def test_odd_groups_stay_as_they_are(context):
+    settings = {"action": "insert", "key": "k", "value": "v", "context": context}
+    assert groups_after(settings, ODD) == [ODD]
+    assert groups_after(settings, None) is None
+
+
+def test_attributes_of_records_stand_in_their_metadata():
+    settings = {"action": "insert", "key": "k", "value": "v", "context": "otel_log_attributes"}
+    plugin = make_plugin("processor", "content_modifier", settings)
+    given = [{"otlp": {"attributes": {"a": 1}}}, {"otlp": {"severity_number": 9}}, {"m": 1}]
+    odd = [{"otlp": 5}, {"otlp": {"attributes": [1]}}]
+    chunk = plugin.process(chunk_of([{}] * 5, metadata=deepcopy(given + odd)))
+    assert chunk.metadata == [
+        {"otlp": {"attributes": {"a": 1, "k": "v"}}},
+        {"otlp": {"severity_number": 9, "attributes": {"k": "v"}}},
+        {"m": 1, "otlp": {"attributes": {"k": "v"}}},
+        *odd,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (
+            {"context": "otel_resource_attributes", "key": "k"},
+            {"resource": {"attributes": {"a": 1, "k": "v"}}},
+        ),
+        (
+            {"context": "otel_scope_name"},
+            {"resource": {"attributes": {"a": 1}}, "scope": {"metadata": {"name": "v"}}},
+        ),
+        ({"context": "otel_scope_attributes", "key": "k"}, {"resource": {"attributes": {"a": 1}}}),
+        ({"context": "labels", "key": "k"}, {"resource": {"attributes": {"a": 1}}}),
+    ],
+)
+def test_metrics_have_a_resource_and_a_scope_too(settings, expected):
+    plugin = make_plugin(
+        "processor",
+        "content_modifier",
+        {"action": "insert", "value": "v", **settings},
+        FakeContext(signal=METRICS),
+    )
+    given = MetricSet([], external={"resource": {"attributes": {"a": 1}}})
+    assert plugin.process(metrics_chunk("t", given)).payload.external == expected
+    assert given.external == {"resource": {"attributes": {"a": 1}}}
+
+
+@pytest.mark.parametrize(
+    ("signal", "settings"),
+    [
+        (LOGS, {"context": "otel_scope_name", "action": "rename", "value": "x"}),
+        (LOGS, {"context": "otel_scope_version", "action": "convert", "converted_type": "int"}),
+        (LOGS, {"context": "otel_scope_name", "action": "insert", "key": "a", "value": "x"}),
+        (LOGS, {"context": "labels", "action": "delete", "key": "a"}),
+        (METRICS, {"context": "body", "action": "delete", "key": "a"}),
+        (PROFILES, {"action": "delete", "key": "a"}),
+    ],
+)
+def test_what_a_context_does_not_allow_is_refused(signal, settings):
+    with pytest.raises(ConfigError):
+        make_plugin("processor", "content_modifier", settings, FakeContext(signal=signal))
 
 
 @pytest.mark.parametrize(

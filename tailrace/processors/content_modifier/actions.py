@@ -1,15 +1,4 @@
-"""Change one key of events: insert, upsert, delete, rename, hash, extract or convert it.
-
-Example:
-    name:   content_modifier
-    action: insert
-    key:    color
-    value:  blue
-
-    {"a": 1}  ->  {"a": 1, "color": "blue"}
-
-The key is a plain name at the top of the body, or of the metadata with `context: attributes`.
-"""
+"""What can be done to one key of a map."""
 
 from __future__ import annotations
 
@@ -18,74 +7,20 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from tailrace.config import ConfigError, one_of, option
-from tailrace.model import Body, Chunk
-from tailrace.model.regex import Regex, RegexError, budget, compile_regex
-from tailrace.plugin import Processor, ProcessorOptions, processor_plugin
+from tailrace.config import ConfigError
+from tailrace.model import Body
+from tailrace.model.regex import Regex, RegexError, compile_regex
 from tailrace.wire.json import encode
 
 ACTIONS = ("insert", "upsert", "delete", "rename", "hash", "extract", "convert")
-BODY_CONTEXTS = ("body", "message", "record")
-METADATA_CONTEXTS = ("metadata", "attributes")
 NEEDS_VALUE = ("insert", "upsert", "rename")
-EXTRACT_SECONDS = 1.0
 
 Step = Callable[[Body], None]
 
 
-class ContentModifierOptions(ProcessorOptions):
-    action: str = option(reader=one_of(*ACTIONS))
-    """insert (unless the key is there), upsert, delete, rename, hash (SHA-256), extract (by `pattern`) or convert."""
-
-    context: str = option("body", reader=one_of(*BODY_CONTEXTS, *METADATA_CONTEXTS))
-    """What to change: body (also message, record) or attributes (also metadata)."""
-
-    key: str | None = option(None)
-    """Name of the key."""
-
-    value: str | None = option(None)
-    """Text to insert or upsert, or the key's new name."""
-
-    pattern: str = option("")
-    """Regular expression with named groups to extract from the key's text."""
-
-    converted_type: str = option("", reader=one_of("string", "boolean", "int", "double"))
-    """Type to convert to."""
-
-
-@processor_plugin("content_modifier")
-class ContentModifier(Processor[ContentModifierOptions]):
-    def __init__(self, options: ContentModifierOptions) -> None:
-        super().__init__(options)
-        check_requirements(options)
-        self.step = make_step(options)
-        self.on_metadata = options.context in METADATA_CONTEXTS
-
-    def process(self, chunk: Chunk) -> Chunk:
-        step = self.step
-        with budget(EXTRACT_SECONDS):
-            for item in chunk.metadata_list() if self.on_metadata else chunk.bodies:
-                step(item)
-        return chunk
-
-
-def check_requirements(options: ContentModifierOptions) -> None:
-    """Refuse an action that lacks what it needs."""
-    action = options.action
-    if options.key is None:
-        raise ConfigError(f"action: {action} needs a key.", "Add: key: NAME.")
-    if action in NEEDS_VALUE and options.value is None:
-        raise ConfigError(f"action: {action} needs a value.", "Add: value: TEXT.")
-    if action == "extract" and not options.pattern:
-        raise ConfigError("action: extract needs a pattern.", "Add: pattern: REGEX.")
-    if action == "convert" and not options.converted_type:
-        raise ConfigError("action: convert needs a type.", "Add: converted_type: int.")
-
-
-def make_step(options: ContentModifierOptions) -> Step:
+def make_step(action: str, key: str, value: str, pattern: str, converted_type: str) -> Step:
     """The change of one map, made once."""
-    key, value = options.key or "", options.value or ""
-    match options.action:
+    match action:
         case "insert":
             return lambda body: body.setdefault(key, value) and None
         case "upsert":
@@ -97,8 +32,8 @@ def make_step(options: ContentModifierOptions) -> Step:
         case "hash":
             return hasher(key)
         case "extract":
-            return extractor(key, options.pattern)
-    return converter(key, CONVERSIONS[options.converted_type])
+            return extractor(key, pattern)
+    return converter(key, CONVERSIONS[converted_type])
 
 
 def upserter(key: str, value: str) -> Step:

@@ -1,0 +1,32 @@
+"""Filters and processors as steps of a pipeline."""
+
+from types import SimpleNamespace
+
+from tailrace.engine.books import FilterBook
+from tailrace.engine.busy import BusyClock
+from tailrace.engine.steps import FilterStep, apply_step
+from tailrace.model import LOGS, METRICS
+from tailrace.model.metrics import MetricSet, metrics_chunk
+from tailrace.testing import FakeContext, chunk_of, make_plugin
+
+
+def step_of(signal):
+    settings = {
+        "action": "insert",
+        "key": "k",
+        "value": "v",
+        "context": "body" if signal is LOGS else "otel_resource_attributes",
+    }
+    plugin = make_plugin("processor", "content_modifier", settings, FakeContext(signal=signal))
+    instance = SimpleNamespace(kind="processor", name="p", plugin=plugin, condition=None)
+    return FilterStep(instance, FilterBook(), BusyClock())
+
+
+def test_a_processor_is_handed_the_signal_alone_that_it_stands_under():
+    external = {"resource": {"attributes": {}}}
+    for signal, body, attributes in [(LOGS, {"k": "v"}, {}), (METRICS, {}, {"k": "v"})]:
+        step = step_of(signal)
+        assert apply_step(chunk_of([{}]), step).bodies == [body]
+        metrics = metrics_chunk("t", MetricSet([], external=external))
+        metrics.count = 1
+        assert apply_step(metrics, step).payload.external["resource"]["attributes"] == attributes
