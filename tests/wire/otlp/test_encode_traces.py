@@ -103,3 +103,8 @@ def test_resources_and_scopes_stay_apart_and_in_order():
 
 def test_no_traces_are_no_bytes():
     assert encode_traces(Traces()) == b""
+
+
+def test_a_span_always_has_a_status_be_it_empty():
+    traces = Traces([ResourceSpans(scope_spans=[ScopeSpans(None, [Span("a", kind=0)])])])
+    assert b"\x2a\x01a" + b"\x7a\x00" in encode_traces(traces)
