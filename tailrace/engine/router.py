@@ -150,7 +150,7 @@ def split_by_routes(
         if route.condition is None:
             holds: list[bool] = [True] * chunk.count
         else:
-            holds = route.condition.mask(chunk.bodies, chunk.metadata)
+            holds = route.condition.mask(chunk.bodies, chunk.metadata, chunk.groups)
         for index, holding in enumerate(holds):
             if holding and chosen[index] is None:
                 chosen[index] = number

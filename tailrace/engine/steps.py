@@ -83,7 +83,7 @@ def conditional(
     """Apply a filter only to events for which a condition holds; all keep their order."""
 
     def apply(chunk: Chunk) -> Chunk:
-        holds = condition.mask(chunk.bodies, chunk.metadata)
+        holds = condition.mask(chunk.bodies, chunk.metadata, chunk.groups)
         if all(holds):
             return process(chunk)
         runs = [(holding, len(list(run))) for holding, run in groupby(holds)]

@@ -6,21 +6,65 @@
         - {field: $level, op: eq, value: error}
         - {field: "$code", op: gte, value: 500}
 
-Semantics: Fluent Bit's documentation, "Conditional processing". A missing field counts as "" or 0.
+Semantics: Fluent Bit's documentation, "Conditional processing" and "Routing". A missing field counts as "" or 0. No rule holds
+for an event that does not have what the rule's context names: a group, or a resource or scope of OpenTelemetry.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import repeat
 from typing import Any
 
 from tailrace.model.accessor import MISSING, Accessor, AccessorError
-from tailrace.model.chunk import Body, Metadata
+from tailrace.model.chunk import Body, Group, Metadata
 
 OPERATORS = ("eq", "neq", "gt", "lt", "gte", "lte", "regex", "not_regex", "in", "not_in")
-METADATA_CONTEXTS = ("metadata", "attributes")
-BODY_CONTEXTS = ("", "body", "message", "record")
+Source = Callable[[Body, Metadata, Group | None], Any]
+"""What of an event a rule looks into; None if it has no such thing."""
+
+
+def body_of(body: Body, metadata: Metadata, group: Group | None) -> Any:
+    return body
+
+
+def metadata_of(body: Body, metadata: Metadata, group: Group | None) -> Any:
+    return metadata
+
+
+def group_metadata(body: Body, metadata: Metadata, group: Group | None) -> Any:
+    return None if group is None else group.metadata
+
+
+def group_body(body: Body, metadata: Metadata, group: Group | None) -> Any:
+    return None if group is None else group.body
+
+
+def open_telemetry(*path: str) -> Source:
+    """What lies at a path in the group, or in the body of an event without one."""
+
+    def find(body: Body, metadata: Metadata, group: Group | None) -> Any:
+        found: Any = body if group is None else group.body
+        for name in path:
+            found = found.get(name)
+            if type(found) is not dict:
+                return None
+        return found
+
+    return find
+
+
+scope = open_telemetry("scope")
+CONTEXTS: dict[str, Source] = {
+    **dict.fromkeys(("", "body", "message", "record", "record_body"), body_of),
+    **dict.fromkeys(("metadata", "attributes", "record_metadata"), metadata_of),
+    "group_metadata": group_metadata,
+    **dict.fromkeys(("group_attributes", "group_body"), group_body),
+    "otel_resource_attributes": open_telemetry("resource", "attributes"),
+    "otel_scope_attributes": open_telemetry("scope", "attributes"),
+    **dict.fromkeys(("otel_scope_metadata", "otel_scope_name", "otel_scope_version"), scope),
+}
 
 NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 Test = Callable[[Any], bool]
@@ -33,18 +77,29 @@ class ConditionError(ValueError):
 class Rule:
     """One comparison of one field."""
 
-    def __init__(self, accessor: Accessor, on_metadata: bool, test: Test) -> None:
+    def __init__(self, accessor: Accessor, source: Source, test: Test) -> None:
         self.get = accessor.get
-        self.on_metadata = on_metadata
+        self.source = source
         self.test = test
 
-    def mask(self, bodies: Sequence[Body], metadata: Sequence[Metadata] | None) -> list[bool]:
+    def mask(
+        self,
+        bodies: Sequence[Body],
+        metadata: Sequence[Metadata] | None,
+        groups: Sequence[Group | None] | None,
+    ) -> list[bool]:
         get, test = self.get, self.test
-        items: Sequence[Any] = bodies
-        if self.on_metadata:
-            items = metadata if metadata is not None else [{}] * len(bodies)
         # Compat: no rule holds for a list, not even not_in.
-        return [type(found := get(item)) is not list and test(found) for item in items]
+        if self.source is body_of:
+            return [type(found := get(body)) is not list and test(found) for body in bodies]
+        count = len(bodies)
+        items = map(
+            self.source, bodies, metadata or repeat({}, count), groups or repeat(None, count)
+        )
+        return [
+            item is not None and type(found := get(item)) is not list and test(found)
+            for item in items
+        ]
 
 
 class Condition:
@@ -69,9 +124,14 @@ class Condition:
             )
         return cls([read_rule(rule) for rule in rules], op == "and")
 
-    def mask(self, bodies: Sequence[Body], metadata: Sequence[Metadata] | None) -> list[bool]:
+    def mask(
+        self,
+        bodies: Sequence[Body],
+        metadata: Sequence[Metadata] | None,
+        groups: Sequence[Group | None] | None = None,
+    ) -> list[bool]:
         """For which events it holds."""
-        masks = [rule.mask(bodies, metadata) for rule in self._rules]
+        masks = [rule.mask(bodies, metadata, groups) for rule in self._rules]
         if len(masks) == 1:
             return masks[0]
         join = all if self._is_and else any
@@ -87,13 +147,14 @@ def read_rule(value: Any) -> Rule:
             f"op '{value.get('op')}' is not known. Give one of: {', '.join(OPERATORS)}."
         )
     context = str(value.get("context") or "").lower()
-    if context not in (*METADATA_CONTEXTS, *BODY_CONTEXTS):
-        raise ConditionError(f"context '{context}' is not known. Give body or metadata.")
+    if context not in CONTEXTS:
+        known = ", ".join(name for name in CONTEXTS if name)
+        raise ConditionError(f"context '{context}' is not known. Give one of: {known}.")
     try:
         accessor = Accessor(value["field"])
     except AccessorError as error:
         raise ConditionError(f"field: {error}") from error
-    return Rule(accessor, context in METADATA_CONTEXTS, make_test(op, value.get("value")))
+    return Rule(accessor, CONTEXTS[context], make_test(op, value.get("value")))
 
 
 def make_test(op: str, wanted: Any) -> Test:

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tailrace.model import Group
 from tailrace.model.condition import OPERATORS, Condition, ConditionError
 
 anything = st.recursive(
@@ -149,3 +150,44 @@ def test_anything_in_yaml_is_a_condition_or_the_declared_error(value):
         except ConditionError:
             continue
         assert len(condition.mask([{}], None)) == 1
+
+
+SHOP = Group(
+    {"schema": "otlp"},
+    {
+        "resource": {"attributes": {"service.name": "shop"}},
+        "scope": {"name": "lib", "attributes": {"team": "core"}},
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("context", "field", "value"),
+    [
+        ("group_metadata", "$schema", "otlp"),
+        ("group_attributes", "$scope['name']", "lib"),
+        ("group_body", "$scope['name']", "lib"),
+        ("otel_resource_attributes", "$service.name", "shop"),
+        ("otel_scope_attributes", "$team", "core"),
+        ("otel_scope_metadata", "$name", "lib"),
+        ("otel_scope_name", "$name", "lib"),
+        ("record_body", "$n", "1"),
+        ("record_metadata", "$m", "1"),
+    ],
+)
+def test_a_rule_may_look_into_the_group_of_an_event(context, field, value):
+    groups = [SHOP, Group({}, {"scope": 5}), None]
+    condition = Condition.parse({"rules": [rule(field, value, context=context)]})
+    assert condition.mask([{"n": 1}, {}, {}], [{"m": 1}, {}, {}], groups) == [True, False, False]
+
+
+@pytest.mark.parametrize("context", ["group_metadata", "group_body", "otel_scope_attributes"])
+def test_no_rule_holds_where_there_is_no_group(context):
+    rules = [{"field": "$x", "op": "neq", "value": "y", "context": context}]
+    assert Condition.parse({"rules": rules}).mask([{}], None) == [False]
+
+
+def test_resource_and_scope_of_an_event_without_group_may_stand_in_its_body():
+    body = {"resource": {"attributes": {"a": "x"}}}
+    rules = [rule("$a", "x", context="otel_resource_attributes")]
+    assert Condition.parse({"rules": rules}).mask([body, {}], None) == [True, False]
