@@ -10,10 +10,14 @@ self.nodes = open_balancer(options.client, self.context, options.upstream)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
 from tailrace.config import ConfigError, Options, group
 from tailrace.config.errors import Problems
 from tailrace.config.options import option_table
 from tailrace.config.source import Section
+from tailrace.net.http2_client import HTTP2Client
 from tailrace.net.http_client import MOST_BODY_BYTES, HTTPClient
 from tailrace.net.options import ConnectOptions, HostOptions, ProxyTLSOptions, TLSOptions
 from tailrace.net.proxy import Proxy, parse_proxy
@@ -40,8 +44,9 @@ def open_upstream(
     unix_path: str = "",
     proxy: Proxy | None = None,
     one_way: bool = False,
+    protocols: Sequence[str] = (),
 ) -> Upstream:
-    """The connections that the options ask for; `host` and `port` are the plugin's defaults."""
+    """The connections that the options ask for; `host` and `port` are the plugin's defaults, `protocols` are offered by ALPN."""
     server = Server(
         options.server.host or host,
         options.server.port or port,
@@ -52,7 +57,7 @@ def open_upstream(
         server,
         options.net,
         context,
-        client_tls(options.tls, context.config_dir, context.log),
+        client_tls(options.tls, context.config_dir, context.log, protocols),
         tls_debug=options.tls.tls_debug,
         proxy=proxy,
         proxy_tls=lambda: proxy_tls(options.tls_proxy, context.config_dir),
@@ -88,6 +93,35 @@ def http_client(
         body_limit=body_limit,
         absolute=is_absolute,
         proxy_authorization=proxy.authorization if proxy is not None and is_absolute else "",
+    )
+
+
+def http2_client(
+    options: ClientOptions,
+    context: Context,
+    *,
+    port: int,
+    host: str = "127.0.0.1",
+    proxy_url: str = "",
+    response_timeout: float = 60.0,
+    body_limit: int = MOST_BODY_BYTES,
+    choice: Literal["negotiate", "force"] = "negotiate",
+) -> HTTP2Client:
+    """An HTTP/2 client for the server of the options, always by a tunnel where there is a proxy.
+
+    With TLS it is negotiated (ALPN), and HTTP/1.1 spoken where the server wants that; `force`: HTTP/2 alone is offered.
+    """
+    proxy = parse_proxy(proxy_url) if proxy_url else None
+    offered = ("h2",) if choice == "force" else ("h2", "http/1.1")
+    upstream = open_upstream(options, context, port=port, host=host, proxy=proxy, protocols=offered)
+    return HTTP2Client(
+        upstream,
+        context,
+        host=options.server.host or host,
+        port=options.server.port or port,
+        response_timeout=response_timeout,
+        body_limit=body_limit,
+        negotiate=choice == "negotiate",
     )
 
 

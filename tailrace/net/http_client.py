@@ -34,12 +34,17 @@ CONTROLS = {number: " " for number in (*range(32), 127) if number != 9}
 
 @dataclass(slots=True)
 class Response:
-    """What a server answered. Header names are in lower case; `body` ends at the client's limit, and then `is_cut`."""
+    """What a server answered. Header names are in lower case; `body` ends at the client's limit, and then `is_cut`.
+
+    `trailers` are those of HTTP/2; HTTP/1.1's are passed over. `version`: 1 or 2.
+    """
 
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     is_cut: bool = False
+    trailers: dict[str, str] = field(default_factory=dict)
+    version: int = 1
 
     def text(self, limit: int = 1000) -> str:
         """The body for a log line: at most `limit` characters, no control characters."""

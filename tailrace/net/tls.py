@@ -65,12 +65,17 @@ def file_state(path: Path) -> tuple[int, int, int] | None:
     return info.st_mtime_ns, info.st_size, info.st_ino
 
 
-def client_tls(options: TLSOptions, config_dir: Path, log: Log) -> ContextKeeper | None:
-    """The context of a client; None if `tls` is off. `ConfigError` if a file or value can't be used."""
+def client_tls(
+    options: TLSOptions, config_dir: Path, log: Log, protocols: Sequence[str] = ()
+) -> ContextKeeper | None:
+    """The context of a client; None if `tls` is off. `ConfigError` if a file or value can't be used.
+
+    `protocols` are offered by ALPN.
+    """
     if not options.tls:
         return None
     return ContextKeeper(
-        lambda: _client_context(options, config_dir), _files(options, config_dir), log
+        lambda: _client_context(options, config_dir, protocols), _files(options, config_dir), log
     )
 
 
@@ -112,7 +117,9 @@ def _files(options: TLSOptions, config_dir: Path) -> list[Path]:
     return [config_dir / name for name in named if name]
 
 
-def _client_context(options: TLSOptions, config_dir: Path) -> ssl.SSLContext:
+def _client_context(
+    options: TLSOptions, config_dir: Path, protocols: Sequence[str]
+) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = options.tls_verify and options.tls_verify_hostname
     context.verify_mode = ssl.CERT_REQUIRED if options.tls_verify else ssl.CERT_NONE
@@ -120,6 +127,8 @@ def _client_context(options: TLSOptions, config_dir: Path) -> ssl.SSLContext:
         _trust(context, options.tls_ca_file, options.tls_ca_path, config_dir, "tls.")
     _own_certificate(context, options, config_dir)
     _limits(context, options)
+    if protocols:
+        context.set_alpn_protocols(list(protocols))
     return context
 
 

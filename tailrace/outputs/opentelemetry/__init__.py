@@ -8,10 +8,11 @@ Example:
     Header   X-Team storage
     Compress gzip
 
-Each signal goes to its own path, as protobuf.
+OTLP/HTTP with protobuf over HTTP/1.1, or HTTP/2 with `http2`; OTLP/gRPC with `grpc`. Each signal goes to its own path.
 
 A status from 200 to 205 is delivered. 429, 502, 503 and 504 are tried again, after the time of `Retry-After` if the server gives one; all others
-are refused, as OTLP wants it. Where a server takes a request only in part (partial success), as many events are counted as refused; OTLP does not
+are refused, as OTLP wants it. With gRPC CANCELLED, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, OUT_OF_RANGE, INTERNAL, UNAVAILABLE and DATA_LOSS are
+tried again. Where a server takes a request only in part (partial success), as many events are counted as refused; OTLP does not
 say which, so that the last ones of the request stand for them.
 """
 
@@ -24,7 +25,7 @@ from tailrace.config import ConfigError
 from tailrace.model import LOGS, METRICS, TRACES, Chunk
 from tailrace.model.traces import ResourceSpans, ScopeSpans, Traces, traces_chunk
 from tailrace.outputs.opentelemetry.options import OpenTelemetryOptions
-from tailrace.outputs.opentelemetry.sending import Path, Sender
+from tailrace.outputs.opentelemetry.sending import Path, Sender, printable
 from tailrace.plugin import Output, Partial, Refusal, Reject, Retry, output_plugin
 from tailrace.wire.otlp.answer import PartialSuccess
 from tailrace.wire.otlp.encode_logs import Limits, LogEncoder, log_requests
@@ -52,9 +53,9 @@ class OpenTelemetry(Output[OpenTelemetryOptions]):
         self.encoder = LogEncoder(logs.keys())
         self.labels = [(str(key), value) for key, value in options.add_label]
         self.paths = {
-            LOGS: Path(path(logs.uri)),
-            METRICS: Path(path(options.metrics_uri)),
-            TRACES: Path(path(options.traces_uri)),
+            LOGS: Path(path(logs.uri), path(options.grpc_logs_uri)),
+            METRICS: Path(path(options.metrics_uri), path(options.grpc_metrics_uri)),
+            TRACES: Path(path(options.traces_uri), path(options.grpc_traces_uri)),
         }
         for key, value, default in (
             ("resource", logs.resource_metadata_key, "Resource"),
@@ -103,7 +104,7 @@ class OpenTelemetry(Output[OpenTelemetryOptions]):
         deep = [index for index, record in enumerate(records) if record is None]
         refused = [Refusal(pick(chunk, deep), TOO_DEEP)] if deep else []
         sent = 0
-        for request in log_requests(records, None, self.limits):
+        for request in log_requests(records, chunk.groups, self.limits):
             try:
                 told = await self.sender.send(self.paths[LOGS], request.content)
             except Reject as rejection:
@@ -131,7 +132,7 @@ class OpenTelemetry(Output[OpenTelemetryOptions]):
     def tell(self, told: PartialSuccess) -> None:
         """A warning that came with a request that was taken whole."""
         if told.text and not told.rejected:
-            self.context.log.warn(f"{self.sender.client.peer} warns: {shown(told.text)}")
+            self.context.log.warn(f"{self.sender.client.peer} warns: {printable(told.text)}")
 
 
 def path(uri: str) -> str:
@@ -139,13 +140,8 @@ def path(uri: str) -> str:
 
 
 def refused_text(told: PartialSuccess, total: int) -> str:
-    why = f": {shown(told.text)}" if told.text else ""
+    why = f": {printable(told.text)}" if told.text else ""
     return f"{told.rejected} of {total} were refused (partial success){why}"
-
-
-def shown(text: str) -> str:
-    """What a server said, for a log line."""
-    return "".join(sign if sign.isprintable() else " " for sign in text[:1000])
 
 
 def pick(chunk: Chunk, events: Sequence[int]) -> Chunk:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tailrace.config import ConfigError, KeyText, Options, group, one_of, option
+from tailrace.config.types import Reader, read_bool, text
 from tailrace.model.accessor import Accessor, AccessorError
 from tailrace.net.auth import OAuth2Options
 from tailrace.net.aws import AWSOptions
@@ -122,6 +125,16 @@ def accessor(name: str, text: str) -> Accessor:
         raise ConfigError(f"{name}: {error}") from error
 
 
+def read_http2(value: Any) -> str:
+    word = text(value).strip().lower()
+    if word == "force":
+        return word
+    try:
+        return "on" if read_bool(value) else "off"
+    except ConfigError:
+        raise ConfigError(f"{value!r} is not known.", "Give on, off or force.") from None
+
+
 class OpenTelemetryOptions(OutputOptions):
     client: ClientOptions = group()
     oauth2: OAuth2Options = group("oauth2.")
@@ -135,16 +148,41 @@ class OpenTelemetryOptions(OutputOptions):
     """A header, as: `X-Team storage`. May be given many times; of several of one name the last is sent."""
 
     compress: str = option("", reader=one_of("", "gzip", "zstd"))
-    """Compress requests: gzip or zstd."""
+    """Compress requests: gzip or zstd. A gRPC server that does not know it gets them as they are from then on."""
 
     batch_size: int = option(1000)
     """Most log records in one request."""
+
+    http2: str = option("off", reader=Reader("off | on | force", read_http2))
+    """Speak HTTP/2: off, on or force. With TLS `on` leaves the choice to the server (ALPN), `force` does not. Without TLS the server must know it."""
+
+    grpc: bool = option(False)
+    """Send by OTLP/gRPC; `http2` needs not be given. A server that chooses HTTP/1.1 in the TLS handshake gets OTLP/HTTP."""
 
     metrics_uri: str = option("/v1/metrics")
     """Path of metrics."""
 
     traces_uri: str = option("/v1/traces")
     """Path of traces."""
+
+    profiles_uri: str = option("/v1development/profiles")
+    """Accepted for compatibility: no input of this agent brings profiles."""
+
+    grpc_logs_uri: str = option("/opentelemetry.proto.collector.logs.v1.LogsService/Export")
+    """gRPC method of logs."""
+
+    grpc_metrics_uri: str = option(
+        "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
+    )
+    """gRPC method of metrics."""
+
+    grpc_traces_uri: str = option("/opentelemetry.proto.collector.trace.v1.TraceService/Export")
+    """gRPC method of traces."""
+
+    grpc_profiles_uri: str = option(
+        "/opentelemetry.proto.collector.profiles.v1experimental.ProfilesService/Export"
+    )
+    """Accepted for compatibility: no input of this agent brings profiles."""
 
     log_response_payload: bool = option(True)
     """Log what the server says along with its status."""
@@ -156,4 +194,4 @@ class OpenTelemetryOptions(OutputOptions):
     """Password for Basic authentication."""
 
     proxy: str = option("")
-    """An HTTP proxy, as: http://HOST:PORT. Plain requests name the whole address, TLS goes through a tunnel."""
+    """An HTTP proxy, as: http://HOST:PORT. Plain requests name the whole address, TLS and HTTP/2 go through a tunnel."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from typing import Any, NamedTuple
 
-from tailrace.model import Body, Chunk, Metadata
+from tailrace.model import Body, Chunk, Group, Metadata
 from tailrace.model.accessor import MISSING, Accessor
+from tailrace.model.chunk import group_runs
 from tailrace.wire.otlp.protobuf import (
     SHORT,
     any_value,
@@ -315,7 +315,7 @@ NOWHERE = Place(0, b"\x0a\x00", b"", 0, b"\x0a\x00", b"")
 """Events of no group: an empty resource and an empty scope."""
 
 
-def place_of(group: Any) -> Place:
+def place_of(group: Group | None) -> Place:
     """Where the events of a group belong; `NOWHERE` if it is none of OTLP."""
     if group is None or group.metadata.get("schema") != "otlp":
         return NOWHERE
@@ -390,7 +390,7 @@ class Gathering:
 
 
 def log_requests(
-    records: Sequence[bytes | None], groups: Sequence[Any] | None, limits: Limits
+    records: Sequence[bytes | None], groups: Sequence[Group | None] | None, limits: Limits
 ) -> Iterator[LogRequest]:
     """The requests that hold these records; `groups` has one for each of them, None: none has one."""
     gathering = Gathering(limits)
@@ -414,13 +414,10 @@ def log_requests(
         yield gathering.request()
 
 
-def runs(groups: Sequence[Any] | None, count: int) -> Iterator[tuple[Place, int, int]]:
+def runs(groups: Sequence[Group | None] | None, count: int) -> Iterator[tuple[Place, int, int]]:
     """Place, first and last of events that stand together in one group."""
     if groups is None:
         yield NOWHERE, 0, count
         return
-    at = 0
-    for _, members in groupby(groups, key=id):
-        some = list(members)
-        yield place_of(some[0]), at, at + len(some)
-        at += len(some)
+    for group, start, end in group_runs(groups):
+        yield place_of(group), start, end

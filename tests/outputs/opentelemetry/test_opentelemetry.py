@@ -15,6 +15,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tailrace.config.errors import ConfigError, InvalidConfiguration
+from tailrace.model import Group
 from tailrace.model.metrics import MetricKind, MetricSet, metrics_chunk
 from tailrace.model.traces import ResourceSpans, ScopeSpans, Span, Traces, traces_chunk
 from tailrace.plugin import Partial, Reject, Retry
@@ -81,6 +82,19 @@ def test_logs_are_posted_as_protobuf():
     assert request.headers["content-type"] == "application/x-protobuf"
     assert request.headers["user-agent"] == "Fluent-Bit"
     assert (sent(request), failure) == (["a", {"b": 1}], None)
+
+
+def test_resource_and_scope_are_those_of_the_group():
+    chunk = lines(2)
+    group = Group(
+        {"schema": "otlp", "resource_id": 0, "scope_id": 0},
+        {"resource": {"attributes": {"service.name": "shop"}}, "scope": {"name": "lib"}},
+    )
+    chunk.groups = [group, None]
+    [request], _ = flush("", chunk)
+    message = ExportLogsServiceRequest.FromString(request.body)
+    assert [len(each.resource.attributes) for each in message.resource_logs] == [1, 0]
+    assert message.resource_logs[0].scope_logs[0].scope.name == "lib"
 
 
 def test_metrics_have_their_path_and_labels():

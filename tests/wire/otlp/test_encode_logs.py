@@ -1,28 +1,17 @@
 """Logs as OTLP protobuf, read back by the library."""
 
-from dataclasses import dataclass
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
-from tailrace.model import Chunk
+from tailrace.model import Chunk, Group
 from tailrace.model.accessor import Accessor
 from tailrace.testing import EPOCH_NS
 from tailrace.wire.otlp.encode_logs import Limits, LogEncoder, LogKeys, log_requests
 from tests.wire.otlp.test_protobuf import plain
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
-
-
-@dataclass
-class Group:
-    """As the model has it."""
-
-    metadata: dict[str, Any]
-    body: dict[str, Any]
 
 
 def otlp_group(resource_id, scope_id, **body):
