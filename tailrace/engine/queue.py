@@ -27,6 +27,7 @@ from tailrace.engine.retry import delay
 from tailrace.engine.ticks import next_beat
 from tailrace.engine.tracing import DELIVERED, REFUSED, RETRYING
 from tailrace.model import LOGS, Chunk, Receipt
+from tailrace.model.chunk import MERGEABLE
 from tailrace.plugin import Output, Partial, Reject, Retry
 from tailrace.plugin.log import Log
 
@@ -416,7 +417,7 @@ class OutputQueue:
         plugin, items = self.plugin, lane.items
         taken = [items.popleft()]
         size = taken[0].size
-        mergeable = taken[0].chunk.kind is LOGS and not plugin.keeps_chunks
+        mergeable = taken[0].chunk.kind in MERGEABLE and not plugin.keeps_chunks
         while mergeable and items and size + items[0].size <= plugin.preferred_bytes:
             size += items[0].size
             taken.append(items.popleft())

@@ -90,6 +90,8 @@ LOGS: Final = Signal.LOGS
 METRICS: Final = Signal.METRICS
 TRACES: Final = Signal.TRACES
 PROFILES: Final = Signal.PROFILES
+MERGEABLE: Final = LOGS | TRACES
+"""What `merge` makes one chunk of."""
 
 
 class Chunk:
@@ -397,12 +399,14 @@ def deep_copy(value: Any) -> Any:
 def merge(chunks: Sequence[Chunk]) -> Chunk:
     """One chunk of all the events, in order; all have the same tag and kind.
 
-    Undecoded lines of one key stay lines, blocks a block, and what is packed in one form stays packed. The parts are not changed.
+    Only logs and traces can be merged. Undecoded lines of one key stay lines, blocks a block, and what is packed in one form stays packed. The parts are not changed.
     """
     if len(chunks) == 1:
         return chunks[0]
     first = chunks[0]
     nbytes = sum(chunk.nbytes for chunk in chunks)
+    if first.kind is TRACES:
+        return _merge_traces(chunks, nbytes)
     blocks = [chunk.block for chunk in chunks if chunk.block is not None and chunk.key == first.key]
     if len(blocks) == len(chunks):
         times = [time for chunk in chunks for time in chunk.times]
@@ -448,3 +452,11 @@ def are_alike(chunks: Sequence[Chunk]) -> bool:
         chunk._unpack is first._unpack and (chunk.packed or b"").startswith(head)
         for chunk in chunks
     )
+
+
+def _merge_traces(chunks: Sequence[Chunk], nbytes: int) -> Chunk:
+    from tailrace.model.traces import joined_traces  # where there are traces
+
+    joined = joined_traces(chunk.payload for chunk in chunks)
+    count = sum(chunk.count for chunk in chunks)
+    return Chunk.of_payload(chunks[0].tag, TRACES, joined, count, nbytes)

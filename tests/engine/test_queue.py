@@ -7,7 +7,8 @@ import pytest
 
 from tailrace.engine.books import OutputBook
 from tailrace.engine.queue import OutputQueue, QueueSettings
-from tailrace.model import Chunk, Decoded, Receipt
+from tailrace.model import TRACES, Chunk, Decoded, Receipt
+from tailrace.model.traces import ResourceSpans, ScopeSpans, Span, Traces, traces_chunk
 from tailrace.plugin import Output, OutputOptions, Partial, Reject, Retry
 from tailrace.plugin.log import Log
 from tailrace.testing import ListSink, chunk_of
@@ -83,6 +84,25 @@ def test_small_chunks_of_one_tag_are_merged_in_order():
             bench.put(chunk(number))
         await bench.until_empty()
         assert bench.output.flushed == [[0, 1, 2]]
+        assert bench.settled == [(0, ""), (0, ""), (0, "")]
+
+    asyncio.run(scenario())
+
+
+def test_small_chunks_of_traces_are_merged_in_order():
+    class Spans(Recorder):
+        handles = TRACES
+
+        async def flush(self, chunk):
+            self.flushed.append(([span.name for span in chunk.payload.spans()], chunk.count))
+
+    async def scenario():
+        bench = Bench(Spans())
+        for name in "abc":
+            scope = ScopeSpans(spans=[Span(name)])
+            bench.put(traces_chunk("t", Traces([ResourceSpans(scope_spans=[scope])]), nbytes=10))
+        await bench.until_empty()
+        assert bench.output.flushed == [(["a", "b", "c"], 3)]
         assert bench.settled == [(0, ""), (0, ""), (0, "")]
 
     asyncio.run(scenario())
