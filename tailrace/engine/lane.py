@@ -44,7 +44,8 @@ class Item:
         """While it waits for an output that is away let it take little memory."""
         chunk = self.chunk
         if chunk.decoded and chunk.kind is LOGS and chunk.count and holds_times(chunk.times):
-            from tailrace.wire.msgpack import decode_packed, encode_events
+            from tailrace.wire.msgpack import encode_events
+            from tailrace.wire.packed import decode_packed
 
             with suppress(ValueError):  # values that are too deep stay as they are
                 chunk.seal(encode_events, decode_packed)

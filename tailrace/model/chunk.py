@@ -67,7 +67,8 @@ class Decoded(NamedTuple):
     groups: Groups | None = None
 
 
-Decode = Callable[[bytes], Decoded]
+Decode = Callable[[bytes, int], Decoded]
+"""Packed events and how many they are, marks of groups not counted."""
 Encode = Callable[
     [Sequence[int], Sequence[Metadata] | None, Sequence[Body], Sequence[Group | None] | None], bytes
 ]
@@ -193,7 +194,7 @@ class Chunk:
         """
         chunk = cls(tag, [], [], None, len(packed))
         chunk.packed, chunk.count, chunk._bodies = packed, count, None
-        chunk._decode, chunk._unpack = lambda: decode(packed), decode
+        chunk._decode, chunk._unpack = lambda: decode(packed, count), decode
         return chunk
 
     def defer(self, count: int, decode: Callable[[], Decoded]) -> None:
@@ -210,9 +211,9 @@ class Chunk:
         if self._bodies is None or self.kind is not LOGS or not self._bodies:
             return
         packed = encode(self._times, self._metadata, self._bodies, self._groups)
-        self.packed = packed
+        count, self.packed = self.count, packed
         self._bodies, self._times, self._metadata, self._groups = None, [], None, None
-        self._decode, self._unpack = lambda: decode(packed), decode
+        self._decode, self._unpack = lambda: decode(packed, count), decode
 
     def unopened(self) -> Chunk:
         """This chunk; if its content must be brought first, another of the same events, so that this one takes no memory."""
@@ -421,7 +422,9 @@ def merge(chunks: Sequence[Chunk]) -> Chunk:
     if len(packed) == len(chunks) and are_alike(chunks):
         whole = b"".join(packed)
         assert first._unpack is not None
-        return Chunk.of_packed(first.tag, whole, sum(map(len, chunks)), first._unpack)
+        merged = Chunk.of_packed(first.tag, whole, sum(map(len, chunks)), first._unpack)
+        merged.parts = chunks
+        return merged
     for chunk in chunks:
         chunk.open()
     metadata = None

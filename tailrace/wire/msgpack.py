@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import msgpack
 
-from tailrace.model.chunk import Body, Chunk, Decoded, Group, Groups, Metadata, group_runs
+from tailrace.model.chunk import Body, Chunk, Group, Groups, Metadata, group_runs
 
 GROUP_BEGIN, GROUP_END = -1 << 100, -2 << 100
 """What is read for the times of marks; no event has such a time."""
@@ -146,11 +146,6 @@ def groups_between(marks: list[tuple[int, Group | None]], count: int) -> Groups 
     for (start, group), (end, _) in zip(marks, [*marks[1:], (count, None)], strict=True):
         groups += [group] * (end - start)
     return groups if any(groups) else None
-
-
-def decode_packed(data: bytes) -> Decoded:
-    """The events of a chunk that holds `packed`."""
-    return Decoded(*decode_events(data)[:4])
 
 
 def next_event(data: bytes, start: int) -> int:

@@ -25,7 +25,7 @@ def test_decoded_events_weigh_several_times_their_raw_size():
 
 def test_lines_and_packed_events_weigh_about_their_size():
     assert weight(Chunk.of_lines("t", [1, 2], "log", ["a", "b"], 500)) == 700
-    assert weight(Chunk.of_packed("t", b"x" * 90, 3, lambda data: None)) == 90
+    assert weight(Chunk.of_packed("t", b"x" * 90, 3, lambda data, count: None)) == 90
 
 
 def test_what_lies_on_disk_weighs_next_to_nothing():

@@ -68,7 +68,9 @@ def test_groups_of_events_are_read_back(disk):
 
 def test_packed_events_are_written_without_being_decoded(disk):
     packed = encode_events([5], None, [{"n": 1}])
-    disk.storage.write("in", Chunk.of_packed("t", packed, 1, lambda data: pytest.fail("decoded")))
+    disk.storage.write(
+        "in", Chunk.of_packed("t", packed, 1, lambda data, count: pytest.fail("decoded"))
+    )
     assert disk.bodies() == [[{"n": 1}]]
 
 

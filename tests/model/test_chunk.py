@@ -52,7 +52,7 @@ def test_merged_blocks_are_one_block():
 def test_packed_events_are_decoded_once_at_the_first_look(look):
     calls = []
 
-    def decode(packed):
+    def decode(packed, count):
         calls.append(packed)
         return Decoded([5], [{"m": 1}], [{"n": 1}])
 
@@ -71,7 +71,7 @@ def test_a_deferred_chunk_has_its_count_before_its_content():
 
 
 def test_counting_and_tagging_do_not_look():
-    chunk = Chunk.of_packed("t", b"x", 3, lambda packed: never())
+    chunk = Chunk.of_packed("t", b"x", 3, lambda packed, count: never())
     assert (len(chunk.with_tag("u")), chunk.tag) == (3, "u")
 
 
@@ -131,11 +131,11 @@ def test_merged_lines_of_one_key_stay_lines():
 
 
 def test_merged_packed_events_stay_packed_if_they_are_of_one_form():
-    def decode(packed):
+    def decode(packed, count):
         return Decoded([1] * (len(packed) // 3), None, [{}] * (len(packed) // 3))
 
-    def other(packed):
-        return decode(packed)
+    def other(packed, count):
+        return decode(packed, count)
 
     one = Chunk.of_packed("t", b"\x92\x92a", 1, decode)
     two = Chunk.of_packed("t", b"\x92\x92b\x92\x92c", 2, decode)
@@ -251,6 +251,6 @@ def test_a_sealed_chunk_keeps_its_groups():
         given_events.append(Decoded(*events))
         return b"packed"
 
-    chunk.seal(encode, lambda packed: given_events[0])
+    chunk.seal(encode, lambda packed, count: given_events[0])
     assert (chunk.packed, chunk.decoded) == (b"packed", False)
     assert numbers_of(chunk) == [1, 1, 0]

@@ -35,7 +35,7 @@ def test_raw_lines_are_not_decoded():
 
 
 def test_packed_events_are_not_decoded():
-    def never(packed):
+    def never(packed, count):
         raise AssertionError("decoded")
 
     chunk = Chunk.of_packed("t", b"\x90", 1, never)
@@ -50,14 +50,14 @@ def test_it_prints_nothing(capfdbinary):
 
 @pytest.mark.parametrize("form", ["msgpack", "json", "json_lines", "json_stream"])
 def test_a_format_is_encoded_before_it_is_thrown_away(form):
-    chunk = Chunk.of_packed("t", b"\x90", 1, lambda packed: Decoded([1], None, [{"n": 1}]))
+    chunk = Chunk.of_packed("t", b"\x90", 1, lambda packed, count: Decoded([1], None, [{"n": 1}]))
     asyncio.run(make_plugin("output", "null", f"format {form}").flush(chunk))
     assert chunk.decoded
 
 
 def test_an_unknown_format_is_reported_and_counts_as_msgpack():
     context = FakeContext("null.0")
-    chunk = Chunk.of_packed("t", b"\x90", 1, lambda packed: Decoded([1], None, [{"n": 1}]))
+    chunk = Chunk.of_packed("t", b"\x90", 1, lambda packed, count: Decoded([1], None, [{"n": 1}]))
     asyncio.run(make_plugin("output", "null", "format xml", context=context).flush(chunk))
     assert chunk.decoded
     [(level, message)] = context.sink.messages

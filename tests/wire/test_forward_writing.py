@@ -16,7 +16,8 @@ from tailrace.model.traces import ResourceSpans, ScopeSpans, Span, Traces, trace
 from tailrace.testing import EPOCH_NS, chunk_of
 from tailrace.wire import cmetrics, ctraces
 from tailrace.wire.forward.writing import Manner, array_head, binary_head, encode
-from tailrace.wire.msgpack import decode_packed, encode_events
+from tailrace.wire.msgpack import encode_events
+from tailrace.wire.packed import decode_packed
 
 SECONDS = EPOCH_NS // 1_000_000_000
 TIME = msgpack.ExtType(0, SECONDS.to_bytes(4) + bytes(4))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tailrace.model import Body, Chunk, Metadata, Receipt
@@ -12,15 +11,7 @@ from tailrace.net.gathering import BATCH_BYTES
 from tailrace.wire.compression import CompressionError, decompress
 from tailrace.wire.forward import ForwardError
 from tailrace.wire.forward.admission import MOST_PING_BYTES, Challenge
-from tailrace.wire.forward.entries import (
-    Entries,
-    count_packed,
-    decode_counted,
-    read_entries,
-    read_packed,
-    split_packed,
-    with_text_keys,
-)
+from tailrace.wire.forward.entries import Entries, read_entries, read_packed
 from tailrace.wire.forward.reading import (
     Listed,
     MessageStream,
@@ -29,6 +20,7 @@ from tailrace.wire.forward.reading import (
     ack,
     read_message,
 )
+from tailrace.wire.packed import count_packed, decode_packed, split_packed, with_text_keys
 
 if TYPE_CHECKING:
     from tailrace.inputs.forward import Forward
@@ -231,18 +223,13 @@ class Session(asyncio.Protocol):
         if message.signal != LOG_SIGNAL:
             self.put(owner.payload_chunks(tag, message.signal, data), acks)
             return
-        counted = count_packed(data, message.size)
-        if counted is None:
+        total = count_packed(data, message.size)
+        if total is None:
             self.put_entries(message, read_packed(data), len(data))
             return
-        parts = split_packed(data, counted, BATCH_BYTES)
+        parts = split_packed(data, total, BATCH_BYTES)
         self.put(
-            [
-                Chunk.of_packed(
-                    tag, part, count.events, partial(decode_counted, values=count.values)
-                )
-                for part, count in parts
-            ],
+            [Chunk.of_packed(tag, part, count, decode_packed) for part, count in parts if count],
             acks,
         )
 
@@ -253,7 +240,7 @@ class Session(asyncio.Protocol):
         for chunk in chunks:
             if chunk.tag:
                 wanted.append(chunk)
-            else:
+            elif chunk.count:
                 owner.give_up(chunk.count, f"{self.peer}: dropped: events without a tag", "no tag")
         if acks:
             self.unacknowledged += len(acks)

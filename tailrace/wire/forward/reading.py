@@ -6,7 +6,6 @@ send later takes no memory. `read_message` says what one value is; anything that
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from functools import cache
 from itertools import accumulate
@@ -16,11 +15,9 @@ import msgpack
 
 from tailrace.model.chunk import Body, Metadata
 from tailrace.wire.forward import CHUNK, COMPRESSED, METADATA, SIGNAL, SIZE, ForwardError, as_bytes
-from tailrace.wire.msgpack import EventTime, MsgpackError, time_of
+from tailrace.wire.msgpack import MsgpackError, time_of
+from tailrace.wire.packed import LIST, LIST_HEAD, UNUSUAL, UnreadableValue, ext_of, unpack_value
 
-LIST_HEAD = struct.Struct(">BI")
-"""A list of up to 2^32 values."""
-LIST = 0xDD
 ENCODINGS = {b"gzip": "gzip", b"zstd": "zstd"}
 MAGIC = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"))
 MOST_SIGNAL = 2
@@ -64,7 +61,7 @@ Message = Single | Listed | Packed
 
 
 class Taken(NamedTuple):
-    """Whole values with their sizes in bytes, and why the stream can't be read on, if so. One that can't be made is a `ForwardError`."""
+    """Whole values with their sizes in bytes, and why the stream can't be read on, if so. One that can't be made is an `UnreadableValue`."""
 
     values: list[Any]
     sizes: list[int]
@@ -131,45 +128,16 @@ def _decoder() -> Any:
     return Decoder(ext_hook=ext_of).decode
 
 
-def ext_of(code: int, data: memoryview) -> Any:
-    if code == 0 and len(data) == 8:
-        word = int.from_bytes(data, "big")
-        return EventTime((word >> 32) * 1_000_000_000 + (word & 0xFFFFFFFF))
-    return msgpack.ExtType(code, bytes(data))
-
-
 def unpack_values(data: bytes, sizes: Sequence[int]) -> list[Any]:
     """The values of these sizes; whole MessagePack is taken for granted."""
     try:
         values: list[Any] = _decoder()(LIST_HEAD.pack(LIST, len(sizes)) + data)
-    except (ValueError, TypeError, RecursionError, OverflowError):
+    except UNUSUAL:
         return [
             unpack_value(data[end - size : end])
             for size, end in zip(sizes, accumulate(sizes), strict=True)
         ]
     return values
-
-
-def unpack_value(data: bytes) -> Any:
-    """One whole value, of whatever kind: text that is no UTF-8 has surrogate escapes, keys that can't be one become text."""
-    try:
-        return msgpack.unpackb(
-            data,
-            raw=False,
-            strict_map_key=False,
-            unicode_errors="surrogateescape",
-            ext_hook=lambda code, ext: ext_of(code, memoryview(ext)),
-            object_pairs_hook=_make_map,
-        )
-    except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        return ForwardError(f"a value can't be read: {error}")
-
-
-def _make_map(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
-    try:
-        return dict(pairs)
-    except TypeError:
-        return {str(key): value for key, value in pairs}
 
 
 # What a value means
@@ -180,7 +148,8 @@ def read_message(value: Any) -> Message | None:
     if value is None:
         return None
     if type(value) is not list:
-        raise value if type(value) is ForwardError else ForwardError("this is no array")
+        why = str(value) if type(value) is UnreadableValue else "this is no array"
+        raise ForwardError(why)
     if len(value) < 2:
         raise ForwardError("an array of fewer than two values")
     tag = value[0]

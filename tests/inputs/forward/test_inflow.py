@@ -6,7 +6,7 @@ import contextlib
 from tailrace.inputs.forward.inflow import Inflow
 from tailrace.model import Chunk, Receipt
 from tailrace.net.gathering import BATCH_BYTES, FLOOD_BYTES
-from tailrace.wire.msgpack import decode_packed
+from tailrace.wire.packed import decode_packed
 
 
 class Connection:

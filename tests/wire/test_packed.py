@@ -1,4 +1,4 @@
-"""Entries of Forward messages, packed or as values."""
+"""Packed events, and entries of Forward messages of which some are no events."""
 
 import struct
 
@@ -7,16 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.model import Group
-from tailrace.wire.forward.entries import (
-    Counted,
-    count_packed,
-    decode_counted,
-    read_entries,
-    read_packed,
-    split_packed,
-)
-from tailrace.wire.msgpack import decode_packed, encode_events
+from tailrace.model import Decoded, Group
+from tailrace.wire.forward.entries import read_entries, read_packed
+from tailrace.wire.msgpack import decode_events, encode_events
+from tailrace.wire.packed import count_packed, decode_packed, split_packed
 
 SECOND = 1_000_000_000
 
@@ -43,9 +37,9 @@ EVENTS = st.lists(st.tuples(HEADS, BODIES).map(list), min_size=1, max_size=6)
 def test_events_are_counted_and_decoded_alike_whatever_size_the_sender_claims(events, error):
     data = packed(*events)
     counted = count_packed(data, len(events) + error)
-    assert counted == Counted(len(events), len(events))
-    assert decode_counted(data, counted.values) == decode_packed(data)
-    assert read_packed(data).events == decode_packed(data)
+    assert counted == len(events)
+    assert decode_packed(data, counted) == Decoded(*decode_events(data)[:4])
+    assert read_packed(data).events == Decoded(*decode_events(data)[:4])
 
 
 @given(st.binary(max_size=40), st.integers(-1, 1 << 40))
@@ -55,7 +49,7 @@ def test_any_bytes_are_counted_or_read_piece_by_piece(data, size):
         found = read_packed(data)
         assert len(found.events.times) + found.refused > 0 or not data
     else:
-        assert len(decode_counted(data, counted.values).bodies) == counted.events
+        assert len(decode_packed(data, counted).bodies) == counted
 
 
 @pytest.mark.parametrize(
@@ -71,6 +65,7 @@ def test_any_bytes_are_counted_or_read_piece_by_piece(data, size):
         [msgpack.ExtType(0, b"1234"), {}],
         [msgpack.ExtType(2, b"12345678"), {}],
         [1e300, {}],
+        [float("nan"), {}],
     ],
 )
 def test_an_entry_that_is_no_event_is_left_out_and_the_others_are_kept(odd):
@@ -94,22 +89,22 @@ def test_what_stands_before_damage_is_kept(rest, why):
 
 def test_text_that_is_no_utf8_is_counted_and_kept():
     data = b"\x92\x01\x81\xa1\xff\xa1\xfe" + packed([2, {"a": 1}])
-    assert count_packed(data, 2) == Counted(2, 2)
-    assert decode_counted(data, 2).bodies == [{"\udcff": "\udcfe"}, {"a": 1}]
+    assert count_packed(data, 2) == 2
+    assert decode_packed(data, 2).bodies == [{"\udcff": "\udcfe"}, {"a": 1}]
 
 
 def test_an_event_that_can_not_be_made_stays_as_bytes():
     bad = b"\x92\x01\x81\xa1a\xc7\x01\xff\x00"
     data = packed([1, {"a": 1}]) + bad
-    assert count_packed(data, 2) == Counted(2, 2)
-    assert decode_counted(data, 2).bodies == [{"a": 1}, {"msgpack": bad}]
+    assert count_packed(data, 2) == 2
+    assert decode_packed(data, 2).bodies == [{"a": 1}, {"msgpack": bad}]
 
 
 @pytest.mark.parametrize("keys", [{1: 2}, {None: 1, 1.5: 2}])
 def test_keys_become_text(keys):
     data = packed([1, keys])
     counted = count_packed(data)
-    found = read_packed(data).events if counted is None else decode_counted(data, 1)
+    found = read_packed(data).events if counted is None else decode_packed(data, 1)
     assert found.bodies == [{str(key): value for key, value in keys.items()}]
 
 
@@ -118,29 +113,29 @@ def test_groups_are_kept_and_their_marks_are_no_events():
     times, bodies = [SECOND, 2 * SECOND, 3 * SECOND], [{"a": 1}, {"a": 2}, {"a": 3}]
     data = encode_events(times, None, bodies, [None, group, group])
     counted = count_packed(data, 5)
-    assert counted == Counted(5, 3)
-    assert decode_counted(data, 5) == (times, None, bodies, [None, group, group])
+    assert counted == 3
+    assert decode_packed(data, 3) == (times, None, bodies, [None, group, group])
     assert read_packed(data).events == (times, None, bodies, [None, group, group])
     assert split_packed(data, counted, 1) == [(data, counted)]
 
 
 def test_bytes_that_look_like_a_mark_but_are_none_do_no_harm():
     data = packed([5, {"a": 0xFFFFFFFF, "b": b"\xff\xff\xff\xfe"}])
-    assert count_packed(data, 1) == Counted(1, 1)
-    assert decode_counted(data, 1).times == [5 * SECOND]
+    assert count_packed(data, 1) == 1
+    assert decode_packed(data, 1).times == [5 * SECOND]
 
 
 def test_large_entries_are_split_between_events():
     events = [[number, {"a": "x" * 50}] for number in range(100)]
     data = packed(*events)
-    parts = split_packed(data, Counted(100, 100), 1000)
+    parts = split_packed(data, 100, 1000)
     assert len(parts) > 4
     assert b"".join(part for part, _ in parts) == data
-    times = [time for part, count in parts for time in decode_counted(part, count.values).times]
+    times = [time for part, count in parts for time in decode_packed(part, count).times]
     assert times == [number * SECOND for number in range(100)]
 
 
 def test_metadata_that_is_all_empty_is_none():
     data = packed([[event_time(1), {}], {}], [[event_time(2), {}], {}])
-    assert decode_counted(data, 2).metadata is None
+    assert decode_packed(data, 2).metadata is None
     assert read_entries([[[1, {}], {}], [[1, {"k": 1}], {}]]).events.metadata == [{}, {"k": 1}]
