@@ -316,6 +316,9 @@ def pipeline(view: View) -> Answer:
         each["lag_bytes"] = sum(
             view.by_label("tailrace_input_file_lag_bytes", each["name"]).values()
         )
+    for each in made["filters"]:
+        failed = view.number("tailrace_filter_failed_chunks_total", each["name"])
+        each["failed_chunks"] = failed
     for each in made["outputs"]:
         for key in ("records", "chunks", "bytes", "limit_bytes", "age_seconds", "retrying", "full"):
             each[f"queue_{key}"] = view.number(f"tailrace_output_queue_{key}", each["name"])

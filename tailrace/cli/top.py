@@ -140,7 +140,7 @@ def screen(now: dict[str, Any], before: dict[str, Any] | None, seconds: float) -
                     rate(each, before, "filters", "records", seconds),
                     f"{each.get('add_records', 0) + each.get('emit_records', 0):,}",
                     f"{each.get('drop_records', 0):,}",
-                    "",
+                    f"failed on {failed:,} chunks" if (failed := each.get("failed_chunks")) else "",
                 )
                 for each in now["filters"]
             ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -357,7 +358,30 @@ class Builder:
 
 def missing_extra(kind: str, name: str, error: ImportError) -> str:
     """What to say when a plugin's library is not there."""
+    extra = extra_that_brings(error.name or "")
     return (
         f"{kind} {name} needs the Python module '{error.name}', which is not installed. "
-        f"`pip install tailrace[common]` brings what the plugins need."
+        f"`pip install 'tailrace[{extra}]'` brings it."
     )
+
+
+EXTRA = re.compile(r"""([A-Za-z0-9._-]+)[^;]*;.*extra\s*==\s*['"]([\w-]+)['"]""")
+
+
+def extra_that_brings(module: str) -> str:
+    """The extra of this package with the distribution of a module, found by its name; `all` if there is none."""
+    from importlib.metadata import PackageNotFoundError, requires
+
+    try:
+        lines = requires("tailrace") or []
+    except PackageNotFoundError:  # run from a folder
+        lines = []
+    word = module.lower().replace(".", "-").replace("_", "-")
+    for line in lines:
+        found = EXTRA.match(line)
+        if found is None:
+            continue
+        distribution = found.group(1).lower().replace("_", "-")
+        if f"{word}-".startswith(f"{distribution}-") or distribution.startswith(f"{word}-"):
+            return found.group(2)
+    return "all"

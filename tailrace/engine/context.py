@@ -67,6 +67,7 @@ class EngineContext:
         self.share = services.share
         self.variables = services.variables
         self.signal = LOGS
+        self.is_only_output = services.output_count == 1
         self._services = services
         self._timers: list[Any] = []
         self._pending: list[PendingTimer] = []

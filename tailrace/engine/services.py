@@ -36,6 +36,7 @@ class Services:
         self.metrics = metrics
         self.config_dir = config_dir
         self.variables: Mapping[str, str] = configuration.env
+        self.output_count = len(configuration.outputs)
         self.running = False
         self.share = WHOLE
         """The part of the work that is this engine's."""

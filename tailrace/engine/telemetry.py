@@ -486,6 +486,12 @@ def _write_books(write: Writer, pipeline: Pipeline) -> None:
         _write_reasons(write, "input", "dropped", input_name, input_book.dropped)
     for filter_name, filter_book in books.filters.items():
         _write_reasons(write, "filter", "dropped", filter_name, filter_book.dropped)
+        write.count(
+            "tailrace_filter_failed_chunks_total",
+            "Chunks that the filter failed on; their events went on unchanged.",
+            filter_book.failed_chunks,
+            name=filter_name,
+        )
     write.count(
         "tailrace_pipeline_received_records_total",
         "Events that inputs gave.",

@@ -68,6 +68,11 @@ class Stdout(Output[StdoutOptions]):
         try:
             sys.stdout.buffer.write(data)
             sys.stdout.buffer.flush()
+        except BrokenPipeError as error:
+            if self.context.is_only_output:
+                self.context.log.warn("who read standard output has gone: the agent ends")
+                self.context.stop_agent()
+            raise Retry("who read standard output has gone") from error
         except OSError as error:
             raise Retry(f"standard output can't be written: {error.strerror}") from error
 

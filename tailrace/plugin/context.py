@@ -60,6 +60,8 @@ class Context(Protocol):
     """The folder of the configuration file; relative paths of plugins' own files start in it."""
     signal: Signal
     """For a processor: what it stands under in the configuration (`processors: {metrics: [...]}`); it is handed nothing else."""
+    is_only_output: bool
+    """Whether the configuration has one output."""
     variables: Mapping[str, str]
     """What the configuration itself sets with `@SET` and `env`."""
 

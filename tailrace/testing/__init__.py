@@ -142,6 +142,7 @@ class FakeContext:
         self.clock = FakeClock()
         self.metrics = FakeMetrics()
         self.share = WHOLE
+        self.is_only_output = True
         self.told = MetricSet()
         """What `agent_metrics` gives."""
         self.config_dir = Path(config_dir)

@@ -120,3 +120,18 @@ def test_a_configuration_without_inputs_is_warned_of(check):
     assert code == 2
     assert "there is no input" in out
     assert out.endswith("0 errors, 1 warning\n")
+
+
+def test_a_folder_of_a_tail_database_that_is_not_there_is_warned_of(check, tmp_path):
+    text = "[INPUT]\n    name tail\n    path a.log\n    db no/tail.db\n    tag t\n[OUTPUT]\n    name null\n    match t\n"
+    code, out = check(text)
+    assert code == 0
+    assert "a.conf:4" in out
+    assert "warning: " in out
+    assert "the folder 'no' is not there" in out
+
+
+def test_an_odd_value_is_a_warning(check):
+    code, out = check(GOOD.replace("tag app", "tag app\n    samples many"), "--deny-warnings")
+    assert code == 2
+    assert "'many' is no whole number; 0 is taken" in out

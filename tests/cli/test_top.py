@@ -56,6 +56,12 @@ NOW = {
 }
 
 
+def test_a_filter_that_failed_says_so():
+    now = {**NOW, "filters": [{**NOW["filters"][0], "failed_chunks": 3}]}
+    [line] = [line for line in screen(now, None, 1.0).splitlines() if line.startswith("grep.0")]
+    assert line.endswith("failed on 3 chunks")
+
+
 def test_what_a_filter_puts_in_anew_counts_as_added():
     tagger = {"name": "rewrite_tag.0", "plugin": "rewrite_tag", "records": 9}
     now = {**NOW, "filters": [{**tagger, "add_records": 2, "emit_records": 5}]}

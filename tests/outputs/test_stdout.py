@@ -105,8 +105,24 @@ def test_an_output_that_is_closed_keeps_the_chunk(monkeypatch):
             raise BrokenPipeError(32, "Broken pipe")
 
     monkeypatch.setattr(sys, "stdout", type("Stdout", (), {"buffer": Closed()}))
-    with pytest.raises(Retry, match="Broken pipe"):
-        run_output("stdout", "", {"a": 1})
+    context = FakeContext()
+    context.is_only_output = False
+    with pytest.raises(Retry, match="has gone"):
+        run_output("stdout", "", {"a": 1}, context=context)
+    assert context.exit_code is None
+
+
+def test_the_agent_ends_when_nobody_reads_its_only_output_any_more(monkeypatch):
+    class Closed:
+        def write(self, data):
+            raise BrokenPipeError(32, "Broken pipe")
+
+    monkeypatch.setattr(sys, "stdout", type("Stdout", (), {"buffer": Closed()}))
+    context = FakeContext()
+    with pytest.raises(Retry):
+        run_output("stdout", "", {"a": 1}, context=context)
+    assert context.exit_code == 0
+    assert "the agent ends" in context.sink.messages[0][1]
 
 
 def test_metrics_are_printed_as_text_whatever_the_format(capfdbinary):

@@ -26,6 +26,7 @@ import os
 import resource
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tailrace.config import CommaList, ConfigError, Seconds, Size, option
@@ -215,6 +216,11 @@ class Tail(Input[TailOptions]):
     def __init__(self, options: TailOptions) -> None:
         super().__init__(options)
         check(options)
+        if options.db and not (folder := Path(options.db).parent).is_dir():
+            # Not an error: the storage, opened before the inputs, may make it.
+            self.context.warn_of(
+                f"db: the folder '{folder}' is not there.", "Make it before the agent starts."
+            )
         self._clock = self.context.clock
         self._log = self.context.log
         self._keys = Keys(options.key, options.path_key, options.offset_key)
