@@ -168,8 +168,10 @@ class Opentelemetry(Input[OpentelemetryOptions]):
             return self.refuse(request, error, is_grpc)
         if is_grpc:
             return grpc.answer(grpc.OK, "", taken.answer(endpoint.signal, is_json=False))
-        body = taken.answer(endpoint.signal, payload.is_json) if taken.rejected else b""
-        return Response(200 if body else self.success, body, payload.headers if body else ())
+        if not taken.rejected:
+            return Response(self.success)
+        body = taken.answer(endpoint.signal, payload.is_json)
+        return Response(200 if self.success == 204 else self.success, body, payload.headers)
 
     def refuse(self, request: Request, error: OtlpError, is_grpc: bool) -> Response:
         """The answer to what is no OTLP; it says what is wrong, as does the log."""
@@ -206,7 +208,9 @@ class Opentelemetry(Input[OpentelemetryOptions]):
         except TooLarge as error:
             raise Refusal(413, str(error)) from error
         except CompressionError as error:
-            raise Refusal(400, f"invalid 'Content-Encoding': {error}") from error
+            # Compat: a body that is not packed as it says is read as it came (Fluent Bit 5.1.1).
+            self.context.log.debug(f"{request.peer}: the body is read as it came: {error}")
+            return [request.body]
 
     def tag_of(self, payload: Payload) -> str:
         if self.options.tag or not self.options.tag_from_uri:

@@ -117,6 +117,8 @@ def origin(resource_metrics: Any, scope_metrics: Any) -> dict[str, Any]:
 
 def metrics_of(message: Any, decoded: DecodedMetrics) -> list[Metric]:
     """One metric; several if its data points differ in their buckets or quantiles."""
+    if not message.name:
+        raise OtlpError("it is missing").under(".name")
     name = message.WhichOneof("data")
     if name is None:
         raise OtlpError("neither gauge, sum, histogram, exponentialHistogram nor summary")

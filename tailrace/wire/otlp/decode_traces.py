@@ -1,7 +1,7 @@
 """Requests of traces to spans.
 
 What protobuf can't tell apart, a text that is left out and an empty one, JSON can: there None stands for what is left out, as the
-model wants it. A kind that JSON leaves out is internal, as Fluent Bit has it and OpenTelemetry allows.
+model wants it. A kind that JSON leaves out is internal (`json_messages.DEFAULTS`), as OpenTelemetry allows.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from tailrace.model.traces import (
     ScopeSpans,
     Span,
     SpanEvent,
-    SpanKind,
     Traces,
 )
 from tailrace.wire.otlp.errors import MOST_ITEMS, OtlpError, TooMany, messages
@@ -107,7 +106,7 @@ class Reader:
             trace_id=message.trace_id or None,
             span_id=message.span_id or None,
             parent_span_id=message.parent_span_id or None,
-            kind=message.kind or (SpanKind.INTERNAL if self.is_json else SpanKind.UNSPECIFIED),
+            kind=message.kind,
             start_ns=message.start_time_unix_nano,
             end_ns=message.end_time_unix_nano,
             attributes=read_attributes(message.attributes),

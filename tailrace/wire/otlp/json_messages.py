@@ -28,8 +28,13 @@ REQUIRED: Mapping[str, str] = {
     "ScopeSpans": "spans",
     "Span": "name",
     "Event": "name",
+    "Link": "trace_id",
 }
 """Fields without which a message is refused, as Fluent Bit does."""
+
+INTERNAL_SPAN = 1
+DEFAULTS = {"Span": ("kind", INTERNAL_SPAN)}
+"""Compat: what a field is that is left out, if it is not the least value of its type."""
 
 ATTRIBUTE = "KeyValue"
 POINTS = (
@@ -68,9 +73,20 @@ def fill(message: Any, given: Any, refused: Refused, depth: int = 0) -> None:
                 setattr(message, field.name, scalar(field, value))
         except OtlpError as error:
             raise error.under(f".{key}") from None
-    required = REQUIRED.get(descriptor.name)
-    if required is not None:
-        demand(given, known, required)
+    name = descriptor.name
+    if name in REQUIRED and not has(given, known, REQUIRED[name]):
+        raise OtlpError("it is missing").under(f".{REQUIRED[name]}")
+    if name in DEFAULTS and not has(given, known, DEFAULTS[name][0]):
+        setattr(message, *DEFAULTS[name])
+
+
+def has(given: dict[str, Any], known: dict[str, Any], name: str) -> bool:
+    """Whether an object has a field that is not null."""
+    for key, value in given.items():
+        field = known.get(key) or known.get(key.lower())
+        if field is not None and field.name == name and value is not None:
+            return True
+    return False
 
 
 def fill_list(target: Any, field: Any, value: Any, refused: Refused, depth: int) -> None:
@@ -88,14 +104,6 @@ def fill_list(target: Any, field: Any, value: Any, refused: Refused, depth: int)
                 raise error.under(f"[{index}]") from None
             del target[-1]
             refused(error.under(f".{field.json_name}[{index}]"), field.message_type.name)
-
-
-def demand(given: dict[str, Any], known: dict[str, Any], required: str) -> None:
-    for key in given:
-        field = known.get(key) or known.get(key.lower())
-        if field is not None and field.name == required and given[key] is not None:
-            return
-    raise OtlpError("it is missing").under(f".{required}")
 
 
 @cache

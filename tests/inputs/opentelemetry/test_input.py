@@ -173,7 +173,7 @@ def test_what_is_left_out_is_counted_and_said_in_the_form_of_the_request():
     metric = {"name": "m", "gauge": {"dataPoints": [{"asInt": "x"}, {"asInt": "1"}]}}
     body = orjson.dumps({"resourceMetrics": [{"scopeMetrics": [{"metrics": [metric]}]}]})
     (status, headers, text), (chunk,) = asked("", "/v1/metrics", body, JSON, context=context)
-    assert (status, headers["Content-Type"]) == (200, "application/json")
+    assert (status, headers["Content-Type"]) == (201, "application/json")
     assert orjson.loads(text)["partialSuccess"]["rejectedDataPoints"] == "1"
     assert len(chunk.payload.metrics[0].samples) == 1
     assert context.dropped == [(1, "invalid")]
@@ -239,6 +239,9 @@ def test_too_many_records_are_refused(monkeypatch):
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "zstd", "snappy", "br"])
-def test_a_body_that_is_not_packed_as_it_says_is_refused(encoding):
-    (status, _, _), chunks = asked("", "/v1/logs", LOGS_JSON, JSON, f"Content-Encoding: {encoding}")
+def test_a_body_that_is_not_packed_as_it_says_is_read_as_it_came(encoding):
+    header = f"Content-Encoding: {encoding}"
+    (status, _, _), (chunk,) = asked("", "/v1/logs", LOGS_JSON, JSON, header)
+    assert (status, chunk.bodies) == (201, [{"log": "hi"}])
+    (status, _, _), chunks = asked("", "/v1/logs", gzip(LOGS_JSON)[:-9], JSON, header)
     assert (status, chunks) == (400, [])

@@ -62,6 +62,13 @@ def test_a_span_of_json():
     assert (span.dropped_attributes, span.dropped_events, span.dropped_links) == (1, 2, 3)
 
 
+@pytest.mark.parametrize(
+    ("given", "kind"), [({}, SpanKind.INTERNAL), ({"kind": 0}, 0), ({"kind": None}, 1)]
+)
+def test_a_kind_that_is_left_out_is_internal(given, kind):
+    assert the_span(of_json({"name": "x", **given})).kind == kind
+
+
 @pytest.mark.parametrize("code", [1, "1", "OK", "ok", "STATUS_CODE_OK"])
 def test_a_status_is_a_number_or_a_name(code):
     span = the_span(of_json({"name": "x", "status": {"code": code}}))
@@ -106,6 +113,7 @@ def test_a_bad_attribute_is_left_out_and_named():
         {"name": "x", "traceId": "zz" * 16},
         {"name": "x", "status": {"code": "GREAT"}},
         {"name": "x", "events": [{}]},
+        {"name": "x", "links": [{}]},
         {"name": "x", "kind": 1 << 40},
     ],
 )
