@@ -29,7 +29,7 @@ from tailrace.engine.storage import (
 )
 from tailrace.wire import chunkfile
 from tailrace.wire.chunkfile import ChunkFile, ChunkFileError
-from tailrace.wire.dead_letter import expressed, time_text
+from tailrace.wire.dead_letter import expressed, group_value, time_text
 from tailrace.wire.msgpack import encode_events
 
 KINDS = ("logs", "metrics", "traces", "profiles")
@@ -168,7 +168,7 @@ def dump(reports: Iterator[Report]) -> int:
         for index, (time_ns, body) in enumerate(zip(times, bodies, strict=True)):
             event: dict[str, Any] = {"tag": report.file.tag, "time": time_text(time_ns)}
             if groups is not None and (group := groups[index]) is not None:
-                event["group"] = {"metadata": expressed(group.metadata), **expressed(group.body)}
+                event["group"] = group_value(group)
             if metadata and metadata[index]:
                 event["metadata"] = expressed(metadata[index])
             print(json.dumps({**event, "record": expressed(body)}))

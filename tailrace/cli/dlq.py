@@ -21,6 +21,7 @@ from tailrace.config.errors import ConfigError
 from tailrace.config.load import load
 from tailrace.config.types import read_seconds
 from tailrace.engine.storage import REPLAY_FOLDER
+from tailrace.model import shared
 from tailrace.plugin.dead_letters import (
     Line,
     finish,
@@ -236,6 +237,9 @@ def write_files(folder: Path, tag: str, routes: tuple[str, ...], letters: list[D
             [letter.time for letter in some],
             metadata if any(metadata) else None,
             [letter.record for letter in some],
+            shared(letter.group for letter in some)
+            if any(letter.group for letter in some)
+            else None,
         )
         write_file(folder, chunkfile.encode(ChunkFile(tag, events, routes=routes), checksum=True))
     for letter in letters:

@@ -67,6 +67,12 @@ def lines_of(record: dict[str, Any]) -> list[str]:
     if not events:
         return [head + "(nothing left)"]
     return [
-        head + json.dumps(each["record"], ensure_ascii=False, separators=(",", ":"))
+        head
+        + text_of(each["record"])
+        + (f" in {text_of(each['group'])}" if "group" in each else "")
         for each in events
     ]
+
+
+def text_of(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -128,7 +128,11 @@ def records_of(chunk: Chunk) -> list[dict[str, Any]]:
         if chunk.count <= MOST_RECORDS
         else chunk.slice(0, MOST_RECORDS).copy(deep=True)
     )
-    return [
+    records: list[dict[str, Any]] = [
         {"timestamp": time_ns // 10**9, "record": body}
         for time_ns, body in zip(shown.times, shown.bodies, strict=True)
     ]
+    for record, group in zip(records, shown.groups or (), strict=False):
+        if group is not None:
+            record["group"] = group.body
+    return records

@@ -17,7 +17,7 @@ from itertools import groupby, islice
 from pathlib import Path
 
 from tailrace.config import ConfigError, Seconds, option
-from tailrace.model import Chunk, Receipt
+from tailrace.model import Chunk, Receipt, shared
 from tailrace.plugin import Emit, Input, InputOptions, input_plugin
 from tailrace.plugin.dead_letters import (
     finish,
@@ -119,6 +119,8 @@ def chunk_of(tag: str, letters: list[DeadLetter]) -> Chunk:
         }
         for letter in letters
     ]
-    return Chunk(
+    chunk = Chunk(
         tag, [letter.time for letter in letters], [letter.record for letter in letters], metadata
     )
+    chunk.groups = shared(letter.group for letter in letters)
+    return chunk

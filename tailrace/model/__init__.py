@@ -15,6 +15,7 @@ from tailrace.model.chunk import (
     group_runs,
     merge,
     repeated,
+    shared,
 )
 from tailrace.model.receipt import Receipt
 
@@ -34,4 +35,5 @@ __all__ = [
     "group_runs",
     "merge",
     "repeated",
+    "shared",
 ]

@@ -53,6 +53,14 @@ def group_runs(groups: Sequence[Group | None]) -> Iterator[tuple[Group | None, i
         start = end
 
 
+def shared(groups: Iterable[Group | None]) -> Groups:
+    """The groups, where equal ones in a row are one object."""
+    found: Groups = []
+    for group in groups:
+        found.append(found[-1] if found and found[-1] == group else group)
+    return found
+
+
 def repeated(groups: Groups, counts: Sequence[int]) -> Groups:
     """The groups where in place of each event there are as many as `counts` says."""
     return [group for group, count in zip(groups, counts, strict=True) for _ in range(count)]

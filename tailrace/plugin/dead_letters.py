@@ -113,6 +113,7 @@ def letters_of(
             event_time,
             body,
             metadata[index] if metadata else {},
+            group=None if chunk.groups is None else chunk.groups[index],
         )
 
 

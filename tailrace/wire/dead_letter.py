@@ -3,7 +3,8 @@
     {"refused_at": "2026-01-05T09:12:44.120000000Z", "output": "es.0", "plugin": "es", "reason": "HTTP status=400",
      "status": 400, "attempts": 1, "tag": "app.web", "time": "2026-01-05T09:12:40.000000000Z", "record": {"n": 1}}
 
-`metadata` stands beside `record` if the event has any. What JSON has no words for: `{"$bytes": BASE64}` is binary,
+`metadata` stands beside `record` if the event has any, and `group` if it is in one: `{"metadata": {}, "attributes": {}}`, where
+the attributes hold resource and scope of OpenTelemetry. What JSON has no words for: `{"$bytes": BASE64}` is binary,
 `{"$float": "nan"}` (`inf`, `-inf`) such a number. Metrics, traces and profiles have `kind` and `packed` (Base64 of a chunk
 file) instead of `time` and `record`.
 """
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from tailrace.model.chunk import Body, Metadata
+from tailrace.model.chunk import Body, Group, Metadata
 
 SECOND = 1_000_000_000
 TIME = re.compile(r"(\d{4,})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?Z")
@@ -47,6 +48,7 @@ class DeadLetter:
     metadata: Metadata = field(default_factory=dict)
     kind: str = "logs"
     packed: bytes = b""
+    group: Group | None = None
 
 
 def encode(letter: DeadLetter) -> bytes:
@@ -62,6 +64,8 @@ def encode(letter: DeadLetter) -> bytes:
     }
     if letter.kind == "logs":
         made["time"] = time_text(letter.time)
+        if letter.group is not None:
+            made["group"] = group_value(letter.group)
         if letter.metadata:
             made["metadata"] = expressed(letter.metadata)
         made["record"] = expressed(letter.record)
@@ -101,12 +105,26 @@ def decode(line: bytes) -> DeadLetter:
             return letter
         letter.time = read_time(value["time"])
         record, metadata = meant(value["record"]), meant(value.get("metadata", {}))
+        if "group" in value:
+            letter.group = read_group(value["group"])
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise DeadLetterError(f"{error!s} is missing or wrong") from error
     if not isinstance(record, dict) or not isinstance(metadata, dict):
         raise DeadLetterError("record and metadata must be objects")
     letter.record, letter.metadata = record, metadata
     return letter
+
+
+def group_value(group: Group) -> dict[str, Any]:
+    """A group as it stands in a line."""
+    return {"metadata": expressed(group.metadata), "attributes": expressed(group.body)}
+
+
+def read_group(value: Any) -> Group:
+    metadata, body = meant(value["metadata"]), meant(value["attributes"])
+    if not isinstance(metadata, dict) or not isinstance(body, dict):
+        raise DeadLetterError("metadata and attributes of a group must be objects")
+    return Group(metadata, body)
 
 
 def number(value: dict[str, Any], name: str) -> int:

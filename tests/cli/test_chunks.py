@@ -6,6 +6,7 @@ import pytest
 
 from tailrace.cli import chunks
 from tailrace.engine.storage import Storage
+from tailrace.model import Chunk, Group
 from tailrace.model.metrics import Metric, MetricKind, MetricSet, metrics_chunk
 from tailrace.model.traces import ResourceSpans, ScopeSpans, Span, Traces, traces_chunk
 from tailrace.plugin.log import Log
@@ -72,6 +73,19 @@ def test_dump_prints_events(folder, capsys):
         {"n": 3, "b": {"$bytes": "/w=="}},
     ]
     assert events[0]["tag"] == "app"
+
+
+def test_dump_shows_the_group_of_an_event(tmp_path, capsys):
+    chunk = Chunk("app", [1, 2], [{"n": 1}, {"n": 2}])
+    chunk.groups = [Group({"schema": "otlp"}, {"resource": {"name": "shop"}}), None]
+    Storage(tmp_path, Log(ListSink())).write("in.0", chunk)
+    assert chunks.run(["dump", str(tmp_path)]) == 0
+    first, second = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert first["group"] == {
+        "metadata": {"schema": "otlp"},
+        "attributes": {"resource": {"name": "shop"}},
+    }
+    assert "group" not in second
 
 
 def test_traces_and_metrics_are_listed_and_dumped(tmp_path, capsys):

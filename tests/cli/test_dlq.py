@@ -7,6 +7,7 @@ import pytest
 
 from tailrace.cli import dlq
 from tailrace.engine.storage import Storage
+from tailrace.model import Group
 from tailrace.plugin.dead_letters import DeadLetters, letter_files
 from tailrace.plugin.log import Log
 from tailrace.testing import ListSink
@@ -43,6 +44,20 @@ def replayed(folder):
         for stored, file in storage.backlog()
         for body in stored.load()[2]
     }
+
+
+def test_a_replayed_letter_is_in_its_group(tmp_path):
+    shop = Group({"schema": "otlp"}, {"resource": {"name": "shop"}})
+    letters = [
+        DeadLetter("app", "es.0", "es", "mapping", time=number, record={"n": number}, group=group)
+        for number, group in enumerate([shop, Group(*shop), None])
+    ]
+    DeadLetters(tmp_path / "rejected", 0, Log(ListSink())).add(letters)
+    assert dlq.run(["replay", str(tmp_path)]) == 0
+    [(stored, _)] = Storage(tmp_path, Log(ListSink())).backlog()
+    groups = stored.load().groups
+    assert groups == [shop, shop, None]
+    assert groups[0] is groups[1]
 
 
 def test_list_counts_by_output_and_reason(folder, capsys):

@@ -19,6 +19,15 @@ def test_a_line_for_each_event():
     ]
 
 
+def test_the_group_of_an_event_stands_behind_it():
+    record = {"type": 1, "plugin_instance": "otel.0"}
+    events = [{"record": {"n": 1}, "group": {"resource": {}}}, {"record": {"n": 2}}]
+    assert lines_of({**record, "records": events}) == [
+        'input   otel.0           {"n":1} in {"resource":{}}',
+        'input   otel.0           {"n":2}',
+    ]
+
+
 def test_what_a_filter_left_and_what_an_output_said():
     assert lines_of(GONE)[0].split(maxsplit=2) == ["filter", "grep.0", "(nothing left)"]
     assert lines_of(SENT)[0].split(maxsplit=2) == ["output", "http.0", "to be tried again"]

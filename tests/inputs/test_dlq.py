@@ -5,14 +5,19 @@ import asyncio
 import pytest
 
 from tailrace.config.errors import ConfigError
+from tailrace.model import Group
 from tailrace.plugin.dead_letters import DeadLetters, letter_files, letters_of, take
 from tailrace.plugin.log import Log
 from tailrace.testing import FakeContext, ListSink, chunk_of, make_plugin, run_input
 
 
 def bury(folder, *bodies, tag="app", output="es.0"):
+    bury_chunk(folder, chunk_of(list(bodies), tag), output)
+
+
+def bury_chunk(folder, chunk, output="es.0"):
     letters = letters_of(
-        chunk_of(list(bodies), tag),
+        chunk,
         output=output,
         plugin="es",
         reason="mapping",
@@ -39,6 +44,16 @@ def test_letters_come_with_their_tag_and_the_reason(tmp_path):
     assert chunk.metadata[0] == {
         "dead_letter": {"output": "es.0", "reason": "mapping", "status": 400, "attempts": 2}
     }
+
+
+def test_letters_come_in_their_groups(tmp_path):
+    chunk = chunk_of([{"n": 1}, {"n": 2}, {"n": 3}], "app")
+    shop = Group({"schema": "otlp"}, {"resource": {"name": "shop"}})
+    chunk.groups = [shop, shop, None]
+    bury_chunk(tmp_path, chunk)
+    [found] = run_input("dlq", {"path": str(tmp_path)}, until=3, during=a_while)
+    assert found.groups == [shop, shop, None]
+    assert found.groups[0] is found.groups[1]
 
 
 def test_a_tag_may_be_given(tmp_path):

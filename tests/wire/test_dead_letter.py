@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tailrace.model import Group
 from tailrace.wire.dead_letter import (
     DeadLetter,
     DeadLetterError,
@@ -38,9 +39,14 @@ def letter(**values):
     return DeadLetter("app", "es.0", "es", "mapping", 400, 2, **values)
 
 
-@given(record=BODIES, metadata=BODIES, time=st.integers(-(1 << 40), 1 << 63))
-def test_a_letter_survives_the_round_trip(record, metadata, time):
-    there = letter(record=record, metadata=metadata, time=time)
+@given(
+    record=BODIES,
+    metadata=BODIES,
+    time=st.integers(-(1 << 40), 1 << 63),
+    group=st.none() | st.builds(Group, BODIES, BODIES),
+)
+def test_a_letter_survives_the_round_trip(record, metadata, time, group):
+    there = letter(record=record, metadata=metadata, time=time, group=group)
     assert decode(encode(there)) == there
 
 
@@ -103,3 +109,19 @@ def test_any_line_is_a_letter_or_the_declared_error(line):
 def test_a_mended_time_may_lack_its_fraction():
     assert read_time("1970-01-01T00:01:00Z") == 60 * SECOND
     assert read_time(time_text(123)) == 123
+
+
+@pytest.mark.parametrize(
+    "group",
+    [
+        5,
+        {},
+        {"metadata": {}},
+        {"metadata": {}, "attributes": 5},
+        {"metadata": [], "attributes": {}},
+    ],
+)
+def test_a_group_that_is_none_is_told(group):
+    line = {"tag": "t", "time": "1970-01-01T00:00:00Z", "record": {}, "group": group}
+    with pytest.raises(DeadLetterError):
+        decode(json.dumps(line).encode())
