@@ -346,7 +346,19 @@ class Builder:
         instance = self._make("filter" if is_filter else "processor", plain)
         if instance is not None and rules:
             instance.condition = self._condition(rules[-1])
+        if instance is not None and section.group:
+            self._check_signal(instance, section)
         return instance
+
+    def _check_signal(self, instance: Instance, section: Section) -> None:
+        """Warn of a processor that takes nothing of what it stands under; Fluent Bit passes it over in silence."""
+        if not instance.plugin.handles & instance.context.signal:
+            self.problems.add(
+                f"{instance.kind} {instance.context.plugin} takes no {section.group}: it does nothing there.",
+                mend="Put it under a signal that it takes.",
+                place=section.place,
+                severity="warning",
+            )
 
     def _condition(self, entry: Entry) -> Condition | None:
         try:

@@ -25,7 +25,7 @@ class FilterStep:
         self.instance = instance
         self.book = book
         self.handles = instance.plugin.handles
-        if instance.kind == "processor":
+        if instance.section.group:
             self.handles &= instance.plugin.context.signal
         self.padding: int | None = getattr(instance.plugin, "padding", 0)
         self._process = instance.plugin.process

@@ -18,7 +18,10 @@ def step_of(signal):
         "context": "body" if signal is LOGS else "otel_resource_attributes",
     }
     plugin = make_plugin("processor", "content_modifier", settings, FakeContext(signal=signal))
-    instance = SimpleNamespace(kind="processor", name="p", plugin=plugin, condition=None)
+    section = SimpleNamespace(group=signal.name.lower())
+    instance = SimpleNamespace(
+        kind="processor", name="p", plugin=plugin, condition=None, section=section
+    )
     return FilterStep(instance, FilterBook(), BusyClock())
 
 

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.config.errors import ConfigError, InvalidConfiguration
-from tailrace.model import LOGS, METRICS, PROFILES, Group
+from tailrace.model import LOGS, METRICS, PROFILES, TRACES, Group
 from tailrace.model.metrics import MetricSet, metrics_chunk
+from tailrace.model.traces import ResourceSpans, ScopeSpans, Span, Traces, traces_chunk
 from tailrace.testing import FakeContext, chunk_of, make_plugin, run_filter
 
 
@@ -255,8 +256,48 @@ def test_metrics_have_a_resource_and_a_scope_too(settings, expected):
 
 
 @pytest.mark.parametrize(
+    "context", [None, "span_attributes", "span_name", "span_kind", "span_status"]
+)
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (
+            {"action": "insert", "key": "new", "value": "v"},
+            [{"a": "x", "n": 5, "new": "v"}, {"new": "v"}],
+        ),
+        ({"action": "insert", "key": "a", "value": "v"}, [{"a": "x", "n": 5}, {"a": "v"}]),
+        ({"action": "upsert", "key": "n", "value": "v"}, [{"a": "x", "n": "v"}, {"n": "v"}]),
+        ({"action": "delete", "key": "a"}, [{"n": 5}, {}]),
+        ({"action": "rename", "key": "a", "value": "b"}, [{"b": "x", "n": 5}, {}]),
+        (
+            {"action": "hash", "key": "a"},
+            [{"a": hashlib.sha256(b"x").hexdigest(), "n": 5}, {}],
+        ),
+        (
+            {"action": "extract", "key": "a", "pattern": "(?<y>.)"},
+            [{"a": "x", "n": 5, "y": "x"}, {}],
+        ),
+        (
+            {"action": "convert", "key": "n", "converted_type": "string"},
+            [{"a": "x", "n": "5"}, {}],
+        ),
+    ],
+)
+def test_spans_have_their_attributes_changed_whatever_the_context(context, settings, expected):
+    scope = ScopeSpans(spans=[Span("s", attributes={"a": "x", "n": 5}), Span("t")])
+    if context is not None:
+        settings = {"context": context, **settings}
+    plugin = make_plugin("processor", "content_modifier", settings, FakeContext(signal=TRACES))
+    chunk = plugin.process(traces_chunk("t", Traces([ResourceSpans(scope_spans=[scope])])))
+    assert [span.attributes for span in chunk.payload.spans()] == expected
+    assert [list(span.attributes) for span in chunk.payload.spans()] == list(map(list, expected))
+
+
+@pytest.mark.parametrize(
     ("signal", "settings"),
     [
+        (TRACES, {"context": "body", "action": "delete", "key": "a"}),
+        (LOGS, {"context": "span_attributes", "action": "delete", "key": "a"}),
         (LOGS, {"context": "otel_scope_name", "action": "rename", "value": "x"}),
         (LOGS, {"context": "otel_scope_version", "action": "convert", "converted_type": "int"}),
         (LOGS, {"context": "otel_scope_name", "action": "insert", "key": "a", "value": "x"}),

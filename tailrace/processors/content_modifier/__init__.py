@@ -18,6 +18,8 @@ The key is a plain name at the top of the body, or of what `context` names:
 | otel_resource_attributes | logs, metrics | the attributes of the OpenTelemetry resource |
 | otel_scope_attributes | logs, metrics | the attributes of the OpenTelemetry scope |
 | otel_scope_name, otel_scope_version | logs, metrics | the scope's name or version; the key need not be given |
+| span_attributes | traces | the attributes of each span; the default |
+| span_name, span_kind, span_status | traces | as in Fluent Bit the attributes of each span, too |
 
 Resource and scope are those of all records that came with them. What has none stays as it is.
 """
@@ -25,7 +27,7 @@ Resource and scope are those of all records that came with them. What has none s
 from __future__ import annotations
 
 from tailrace.config import ConfigError, one_of, option
-from tailrace.model import LOGS, METRICS, Chunk
+from tailrace.model import LOGS, METRICS, TRACES, Chunk
 from tailrace.model.regex import budget
 from tailrace.plugin import Processor, ProcessorOptions, processor_plugin
 from tailrace.processors.content_modifier.actions import ACTIONS, NEEDS_VALUE, make_step
@@ -46,7 +48,7 @@ class ContentModifierOptions(ProcessorOptions):
     """insert (unless the key is there), upsert, delete, rename, hash (SHA-256), extract (by `pattern`) or convert."""
 
     context: str | None = option(None, reader=one_of(*KNOWN))
-    """What to change; default: the body of logs."""
+    """What to change; default: the body of logs, the attributes of spans."""
 
     key: str | None = option(None)
     """Name of the key."""
@@ -63,7 +65,7 @@ class ContentModifierOptions(ProcessorOptions):
 
 @processor_plugin("content_modifier")
 class ContentModifier(Processor[ContentModifierOptions]):
-    handles = LOGS | METRICS
+    handles = LOGS | METRICS | TRACES
 
     def __init__(self, options: ContentModifierOptions) -> None:
         super().__init__(options)
@@ -72,7 +74,7 @@ class ContentModifier(Processor[ContentModifierOptions]):
         if contexts is None:
             raise ConfigError(
                 f"content_modifier does nothing to {str(signal.name).lower()}.",
-                "Put it under logs or metrics.",
+                "Put it under logs, metrics or traces.",
             )
         context = DEFAULTS[signal] if options.context is None else options.context
         if context not in contexts:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from tailrace.model import LOGS, METRICS, Body, Chunk, Group, Signal
+from tailrace.model import LOGS, METRICS, TRACES, Body, Chunk, Group, Signal
 
 Maps = Callable[[Chunk], Iterable[Body]]
 """The maps of a chunk to be changed in place."""
@@ -88,6 +88,11 @@ def in_external(*path: str, required: int) -> Maps:
     return maps
 
 
+def spans(chunk: Chunk) -> Iterable[Body]:
+    """The attributes of each span."""
+    return [span.attributes for span in chunk.payload.spans()]
+
+
 def nothing(chunk: Chunk) -> Iterable[Body]:
     return []
 
@@ -116,8 +121,12 @@ CONTEXTS: Mapping[Signal, Mapping[str, Maps]] = {
         "otel_scope_name": in_external("scope", "metadata", required=0),
         "otel_scope_version": in_external("scope", "metadata", required=0),
     },
+    TRACES: dict.fromkeys(("span_attributes", "span_name", "span_kind", "span_status"), spans),
 }
-"""For each signal what can be changed."""
+"""For each signal what can be changed.
 
-DEFAULTS: Mapping[Signal, str] = {LOGS: "body", METRICS: "labels"}
+Compat: all contexts of traces change the attributes of spans (conformance: filters/content_modifier_span_fields).
+"""
+
+DEFAULTS: Mapping[Signal, str] = {LOGS: "body", METRICS: "labels", TRACES: "span_attributes"}
 KNOWN = tuple(dict.fromkeys(name for contexts in CONTEXTS.values() for name in contexts))
