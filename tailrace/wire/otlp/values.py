@@ -33,9 +33,7 @@ def read_value(message: Any) -> Any:
 def read_attributes(pairs: Iterable[Any]) -> dict[str, Any]:
     """The map of `KeyValue` messages; of a repeated key the last one counts."""
     # Most values are text, and asking for that first costs half of asking which kind it is (bench/otlp_decode.py).
-    return {
-        pair.key: (value := pair.value).string_value or read_value(value) for pair in pairs
-    }
+    return {pair.key: (value := pair.value).string_value or read_value(value) for pair in pairs}
 
 
 READERS: dict[str, Callable[[Any], Any]] = {
