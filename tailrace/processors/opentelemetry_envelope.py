@@ -3,9 +3,9 @@
 Example:
     name: opentelemetry_envelope
 
-    {"message": "one"}  ->  {"message": "one"}, in a group whose resource and scope are empty
+    {"message": "one"}  ->  {"message": "one"}
 
-A content_modifier behind it can then set resource and scope (its contexts `otel_resource_attributes` and so on), and an
+The records do not change; they come to stand in a group whose resource and scope are empty. A content_modifier behind it can then set resource and scope (its contexts `otel_resource_attributes` and so on), and an
 opentelemetry output sends them. Events that came from OpenTelemetry keep what they have.
 """
 
