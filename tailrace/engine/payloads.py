@@ -6,11 +6,15 @@ from tailrace.model import LOGS, METRICS, TRACES, Chunk
 from tailrace.wire import chunkfile
 from tailrace.wire.chunkfile import ChunkFile, ChunkFileError
 from tailrace.wire.msgpack import encode_events
+from tailrace.wire.payloads import unpack_payload
 
 STORABLE = LOGS | METRICS | TRACES
 """The signals that chunk files can hold."""
 READABLE = (chunkfile.LOGS, chunkfile.METRICS, chunkfile.TRACES)
 """The kinds of files whose content can be read."""
+
+
+KINDS = {chunkfile.METRICS: METRICS, chunkfile.TRACES: TRACES}
 
 
 def pack(chunk: Chunk, routes: tuple[str, ...] = ()) -> ChunkFile:
@@ -31,32 +35,10 @@ def pack(chunk: Chunk, routes: tuple[str, ...] = ()) -> ChunkFile:
 
 def unpack(file: ChunkFile) -> list[Chunk]:
     """The chunks of a file that holds no logs; `ChunkFileError` if it can't be read."""
-    if file.kind == chunkfile.METRICS:
-        return _unpack_metrics(file)
-    if file.kind == chunkfile.TRACES:
-        return _unpack_traces(file)
-    raise ChunkFileError(f"chunks of kind {file.kind} can't be read yet")
-
-
-def _unpack_metrics(file: ChunkFile) -> list[Chunk]:
-    from tailrace.model.metrics import metrics_chunk
-    from tailrace.wire import cmetrics
-
+    kind = KINDS.get(file.kind)
+    if kind is None:
+        raise ChunkFileError(f"chunks of kind {file.kind} can't be read yet")
     try:
-        sets = cmetrics.decode(file.events)
-    except cmetrics.MetricsError as error:
+        return unpack_payload(kind, file.tag, file.events)
+    except ValueError as error:
         raise ChunkFileError(str(error)) from error
-    share = len(file.events) // max(1, len(sets))
-    return [metrics_chunk(file.tag, each, share) for each in sets]
-
-
-def _unpack_traces(file: ChunkFile) -> list[Chunk]:
-    from tailrace.model.traces import traces_chunk
-    from tailrace.wire import ctraces
-
-    try:
-        sets = ctraces.decode(file.events)
-    except ctraces.TracesError as error:
-        raise ChunkFileError(str(error)) from error
-    share = len(file.events) // max(1, len(sets))
-    return [traces_chunk(file.tag, each, share) for each in sets]

@@ -24,15 +24,16 @@ from pathlib import Path
 
 from tailrace.config import ConfigError, KeyText, Size, group, option
 from tailrace.inputs.forward.inflow import Inflow
-from tailrace.inputs.forward.session import METRIC_SIGNAL, Session
-from tailrace.model import Chunk
+from tailrace.inputs.forward.session import Session
+from tailrace.model import METRICS, TRACES, Chunk
 from tailrace.net.acceptor import Acceptor, accept_settings
 from tailrace.net.listener import listening_socket, unix_socket
 from tailrace.net.options import ListenOptions, ServerTLSOptions
 from tailrace.net.tls import server_tls
 from tailrace.plugin import Emit, Input, InputOptions, input_plugin
-from tailrace.wire.forward import ForwardError
+from tailrace.wire.forward import SIGNAL_NUMBERS, ForwardError
 from tailrace.wire.forward.admission import Guard
+from tailrace.wire.payloads import unpack_payload
 
 DEFAULT_PORT = 24224
 UNPACKED_RATIO = 16
@@ -146,16 +147,11 @@ class Forward(Input[ForwardOptions]):
 
     def payload_chunks(self, tag: str, signal: int, data: bytes) -> list[Chunk]:
         """Chunks of metrics or traces; `ForwardError` if they are none."""
-        if signal != METRIC_SIGNAL:
-            raise ForwardError("traces can't be read")
-        from tailrace.model.metrics import metrics_chunk
-        from tailrace.wire import cmetrics
-
+        kind = METRICS if signal == SIGNAL_NUMBERS[METRICS] else TRACES
         try:
-            sets = cmetrics.decode(data)
-        except cmetrics.MetricsError as error:
-            raise ForwardError(f"metrics can't be read: {error}") from error
-        return [metrics_chunk(tag, each, len(data) // len(sets)) for each in sets]
+            return unpack_payload(kind, tag, data)
+        except ValueError as error:
+            raise ForwardError(f"what came under '{tag}' can't be read: {error}") from error
 
     def give_up(self, count: int, message: str, reason: str) -> None:
         self.context.log.warn(message)

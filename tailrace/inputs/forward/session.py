@@ -25,7 +25,7 @@ from tailrace.wire.packed import count_packed, decode_packed, split_packed, with
 if TYPE_CHECKING:
     from tailrace.inputs.forward import Forward
 
-LOG_SIGNAL, METRIC_SIGNAL = 0, 1
+LOG_SIGNAL = 0
 MOST_UNREAD_ACKS = 1 << 20
 """Bytes of answers that a client may leave unread; then its connection is closed."""
 

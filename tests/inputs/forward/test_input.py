@@ -13,11 +13,12 @@ import pytest
 import trustme
 
 from tailrace.config.errors import ConfigError, InvalidConfiguration
-from tailrace.model import METRICS, Receipt
+from tailrace.model import METRICS, TRACES, Receipt
 from tailrace.model.metrics import Metric, MetricKind, MetricSet, Sample
+from tailrace.model.traces import ResourceSpans, Scope, ScopeSpans, Span, Traces
 from tailrace.net.gathering import BATCH_BYTES
 from tailrace.testing import FakeContext, make_plugin, run_input
-from tailrace.wire import cmetrics
+from tailrace.wire import cmetrics, ctraces
 from tailrace.wire.forward.handshake import Credentials, check_pong, new_salt, ping, read_helo
 
 LOCAL = "127.0.0.1"
@@ -304,9 +305,10 @@ def test_events_without_a_tag_are_counted_as_dropped():
         pack(["z", b"\x1f\x8bnothing", {"compressed": "gzip"}]),
         pack(["z", gzip.compress(b"0" * 200_000)]),
         pack(["m", b"no metrics", {"fluent_signal": 1}]),
+        pack(["m", b"no traces", {"fluent_signal": 2}]),
         pack(["t", 1, {"n": "x" * 10_000}]),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_what_is_no_message_ends_its_connection_alone_and_is_counted(bad):
     async def scenario(server):
@@ -360,6 +362,22 @@ def test_metrics_are_metrics():
         (chunk,) = server.chunks
         assert chunk.kind is METRICS
         assert [each.name for each in chunk.payload.metrics] == ["hits"]
+
+    serve(scenario)
+
+
+def test_traces_are_traces():
+    spans = ScopeSpans(Scope(), [Span("work", b"t" * 16, b"s" * 8)])
+    packed = ctraces.encode(Traces([ResourceSpans(scope_spans=[spans])]))
+
+    async def scenario(server):
+        answer = await server.send(pack(["t", packed, {"fluent_signal": 2, "chunk": "c"}]))
+        assert unpack(answer) == [{"ack": "c"}]
+        (chunk,) = server.chunks
+        assert chunk.kind is TRACES
+        assert [span.name for span in chunk.payload.resource_spans[0].scope_spans[0].spans] == [
+            "work"
+        ]
 
     serve(scenario)
 
