@@ -41,8 +41,14 @@ def encode(traces: Traces) -> bytes:
     packed: bytes = msgpack.packb(
         {"resourceSpans": [_resource_map(each) for each in traces.resource_spans]},
         unicode_errors="surrogateescape",
+        default=_plain,
     )
     return packed
+
+
+def _plain(value: Any) -> Any:
+    """What MessagePack has no form for, as an integer of more than 64 bits."""
+    return float(value) if isinstance(value, int) else str(value)
 
 
 def _resource_map(resource: ResourceSpans) -> dict[str, Any]:

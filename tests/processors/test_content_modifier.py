@@ -67,6 +67,8 @@ def test_named_groups_are_extracted_from_the_text():
         (" 7", "int", 7),
         ("4x", "int", "4x"),
         (2.5, "int", 3),
+        (1e20, "int", 1e20),
+        ("9" * 19, "int", "9" * 19),
         (-2.5, "int", -3),
         (True, "int", 1),
         ("1.5", "double", 1.5),

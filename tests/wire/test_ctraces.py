@@ -157,3 +157,8 @@ def test_more_spans_than_the_limit_are_refused(monkeypatch):
     spans = [Span("a"), Span("b")]
     with pytest.raises(TracesError, match="more than 1 spans"):
         decode(encode(Traces([ResourceSpans(scope_spans=[ScopeSpans(spans=spans)])])))
+
+
+def test_integers_of_more_than_64_bits_become_floats():
+    [traces] = decode(encode(Traces([ResourceSpans({"a": 1 << 70})])))
+    assert traces.resource_spans[0].attributes == {"a": float(1 << 70)}

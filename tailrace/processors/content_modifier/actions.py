@@ -134,16 +134,20 @@ def as_text(value: Any) -> str:
 
 
 def as_int(value: Any) -> int:
-    """Halves go away from zero. Text must be a whole number."""
+    """Halves go away from zero. Text must be a whole number, and all must fit into 64 bits with a sign."""
     if isinstance(value, str):
         if not INTEGER.match(value):
             raise ValueError(f"{value!r} is no whole number")
-        return int(value)
-    if isinstance(value, float):
-        return int(value + 0.5) if value >= 0 else int(value - 0.5)
-    if isinstance(value, (bool, int)):
-        return int(value)
-    raise ValueError(f"{value!r} is no number")
+        number = int(value)
+    elif isinstance(value, float):
+        number = int(value + 0.5) if value >= 0 else int(value - 0.5)
+    elif isinstance(value, (bool, int)):
+        number = int(value)
+    else:
+        raise ValueError(f"{value!r} is no number")
+    if not -(1 << 63) <= number < 1 << 63:
+        raise ValueError(f"{value!r} takes more than 64 bits")
+    return number
 
 
 def as_double(value: Any) -> float:

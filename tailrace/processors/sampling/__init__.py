@@ -19,6 +19,7 @@ At a stop and a reload all that is held is decided. Other signals than traces pa
 from __future__ import annotations
 
 import sys
+from itertools import compress
 from typing import Any
 
 from tailrace.config import ConfigError, Structure, one_of, option
@@ -36,6 +37,9 @@ MOST_HELD_BYTES = 64 << 20
 ANSWERED_WITHIN = 1.0
 """A client that waits for an answer is kept waiting for a decision no longer than so many seconds."""
 MATCH_SECONDS = 1.0
+"""How long the regular expressions may take for the traces of one turn."""
+AT_ONCE = 256
+"""Traces that are decided in one turn."""
 PARTS = 1_000_000
 HEAD_SETTINGS = {"sampling_percentage": "10"}
 TAIL_SETTINGS = {"decision_wait": "30s", "max_traces": "50000", "legacy_reconcile": "off"}
@@ -123,22 +127,30 @@ class TailSampling:
         self._set_timer()
 
     def decide_all(self) -> list[Chunk]:
-        return self._decide(self.held.take_born_before(float("inf")))
+        chunks = []
+        while self.held.oldest is not None:
+            chunks += self._decide(self.held.take_born_before(float("inf"), AT_ONCE))
+        return chunks
 
     def _decide(self, traces: list[HeldTrace]) -> list[Chunk]:
         """Chunks of those to be kept; the others end here."""
-        kept = []
-        for trace in traces:
-            if self._is_wanted(trace):
-                kept.append(trace)
-            else:
-                trace.release()
-        return chunks_of(kept, self.one_by_one)
-
-    def _is_wanted(self, trace: HeldTrace) -> bool:
         try:
             with budget(MATCH_SECONDS):
-                return any_meets(self.tests, trace.with_resources(), len(trace.spans))
+                wanted = [self._is_wanted(trace) for trace in traces]
+        except RegexTimeout:
+            wanted = [self._is_wanted_in_time(trace) for trace in traces]
+        for trace, is_wanted in zip(traces, wanted, strict=True):
+            if not is_wanted:
+                trace.release()
+        return chunks_of(compress(traces, wanted), self.one_by_one)
+
+    def _is_wanted(self, trace: HeldTrace) -> bool:
+        return any_meets(self.tests, trace.with_resources(), len(trace.spans))
+
+    def _is_wanted_in_time(self, trace: HeldTrace) -> bool:
+        try:
+            with budget(MATCH_SECONDS / AT_ONCE):
+                return self._is_wanted(trace)
         except RegexTimeout:
             self._tell_once("a regular expression takes too long: its traces are kept")
             return True
@@ -151,9 +163,10 @@ class TailSampling:
             self.context.call_later(max(0.001, due), self._on_time)
 
     def _on_time(self) -> None:
+        """Decide what is due, not so many at once that others wait long."""
         self._is_timed = False
         before = self.context.clock.monotonic() - self.wait
-        self._send(self._decide(self.held.take_born_before(before)))
+        self._send(self._decide(self.held.take_born_before(before, AT_ONCE)))
         self._set_timer()
 
     def _send(self, chunks: list[Chunk]) -> None:

@@ -227,9 +227,13 @@ def texts_of(given: dict[str, Any], name: str) -> list[str]:
 
 
 def any_meets(
-    tests: list[Test] | None, spans: Iterable[tuple[Span, Attributes]], count: int
+    tests: list[Test] | None, spans: Iterable[tuple[Attributes, Span]], count: int
 ) -> bool:
     """Whether one of the spans, each with its resource's attributes, meets one of the conditions."""
     if tests is None:
         return True
-    return any(test(span, resource, count) for span, resource in spans for test in tests)
+    for resource, span in spans:
+        for test in tests:
+            if test(span, resource, count):
+                return True
+    return False

@@ -6,7 +6,7 @@ until the decision: spans that are dropped by it end their shares, and kept ones
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tailrace.model import Chunk, Receipt
@@ -32,13 +32,12 @@ class HeldTrace:
     receipts: list[Receipt] = field(default_factory=list)
     nbytes: int = 0
 
-    def with_resources(self) -> Iterator[tuple[Span, Attributes]]:
-        for resource, _, span in self.spans:
-            yield span, resource.attributes
+    def with_resources(self) -> list[tuple[Attributes, Span]]:
+        return [(resource.attributes, span) for resource, _, span in self.spans]
 
-    def add_receipt(self, receipt: Receipt | None) -> None:
+    def add_receipt(self, receipt: Receipt) -> None:
         """Hold a share of a chunk's receipt, once."""
-        if receipt is not None and not (self.receipts and self.receipts[-1] is receipt):
+        if not (self.receipts and self.receipts[-1] is receipt):
             receipt.hold()
             self.receipts.append(receipt)
 
@@ -63,31 +62,30 @@ class HeldTraces:
         """Take all spans out of a chunk of traces. Spans without a trace identifier are a trace each."""
         traces: Traces = chunk.payload
         share = max(1, chunk.nbytes // max(1, chunk.count))
+        known, tag = self._traces, chunk.tag
         for resource in traces.resource_spans:
             for scope in resource.scope_spans:
                 for span in scope.spans:
-                    held = self._trace(span.trace_id or object(), chunk.tag, now)
+                    key = span.trace_id or object()
+                    held = known.get(key)
+                    if held is None:
+                        held = known[key] = HeldTrace(tag, now)
                     held.spans.append((resource, scope, span))
-                    held.add_receipt(receipt)
                     held.nbytes += share
-                    self.nbytes += share
+                    if receipt is not None:
+                        held.add_receipt(receipt)
+                self.nbytes += share * len(scope.spans)
                 scope.spans = []  # what is dropped later must not live on here
             resource.scope_spans = []
-
-    def _trace(self, key: object, tag: str, now: float) -> HeldTrace:
-        held = self._traces.get(key)
-        if held is None:
-            held = self._traces[key] = HeldTrace(tag, now)
-        return held
 
     @property
     def oldest(self) -> HeldTrace | None:
         return next(iter(self._traces.values()), None)
 
-    def take_born_before(self, moment: float) -> list[HeldTrace]:
-        """Take out all traces whose first span came up to then, oldest first."""
-        taken = []
-        while (held := self.oldest) is not None and held.born <= moment:
+    def take_born_before(self, moment: float, most: int) -> list[HeldTrace]:
+        """Take out traces whose first span came up to then, oldest first, `most` of them."""
+        taken: list[HeldTrace] = []
+        while len(taken) < most and (held := self.oldest) is not None and held.born <= moment:
             taken.append(self.take_oldest())
         return taken
 

@@ -11,7 +11,7 @@ MS = 1_000_000
 
 def meets(condition, span, resource=None, count=1):
     tests = read_conditions([condition], lambda warning: pytest.fail(warning))
-    return any_meets(tests, [(span, resource or {})], count)
+    return any_meets(tests, [(resource or {}, span)], count)
 
 
 def took(ns):
@@ -136,13 +136,13 @@ def test_one_condition_of_several_is_enough():
         {"type": "latency", "threshold_ms_high": "1"},
     ]
     tests = read_conditions(conditions, print)
-    assert any_meets(tests, [(took(MS), {})], 1)
-    assert not any_meets(tests, [(took(MS - 1), {})], 1)
+    assert any_meets(tests, [({}, took(MS))], 1)
+    assert not any_meets(tests, [({}, took(MS - 1))], 1)
 
 
 def test_without_conditions_all_is_kept_and_with_none_of_them_nothing():
-    assert any_meets(read_conditions(None, print), [(Span("s"), {})], 1)
-    assert not any_meets(read_conditions([], print), [(Span("s"), {})], 1)
+    assert any_meets(read_conditions(None, print), [({}, Span("s"))], 1)
+    assert not any_meets(read_conditions([], print), [({}, Span("s"))], 1)
 
 
 @pytest.mark.parametrize(

@@ -199,6 +199,15 @@ def test_a_stop_decides_what_is_held():
     assert sampler.plugin.drain() == []
 
 
+def test_many_traces_are_decided_in_several_turns(monkeypatch):
+    monkeypatch.setattr(sampling, "AT_ONCE", 2)
+    sampler = Sampler()
+    sampler.take(*(a_span(f"{number}", number) for number in range(1, 6)))
+    sampler.context.advance(11)
+    assert [chunk.count for chunk in sampler.context.emitted] == [2, 2, 1]
+    assert sampler.emitted == ["1", "2", "3", "4", "5"]
+
+
 def test_receipts_wait_for_the_decision_and_the_delivery():
     sampler = Sampler(ERRORS)
     receipts = [Receipt(), Receipt()]
