@@ -121,6 +121,8 @@ class Sample:
     time_ns: int
     start_ns: int | None = None
     """Since when a cumulative value counts, where that is known."""
+    told: dict[str, Any] | None = None
+    """What OpenTelemetry says of a data point beside its value, by CMetrics' names: `flags`, `min`, `max`, `has_sum` (False), `exemplars`."""
 
 
 @dataclass(slots=True)
@@ -289,7 +291,7 @@ def joined_sets(sets: Iterable[MetricSet]) -> MetricSet:
                 made = target.set(
                     sample.value, sample.time_ns, labels if named or any(labels) else ()
                 )
-                made.start_ns = sample.start_ns
+                made.start_ns, made.told = sample.start_ns, sample.told
     return joined
 
 

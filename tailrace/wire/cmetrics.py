@@ -4,12 +4,14 @@
      "metrics": [{"meta": {"ver": 2, "type": 0, "opts": {...}, "labels": [key], ...}, "values": [...]}]}
 
 Sums and quantiles of summaries, and sums of exponential histograms, are the bits of a double as an integer.
-Several sets may follow one another. What is read is not trusted: anything else is a `MetricsError`.
+What OpenTelemetry says of a data point beside its value stands in the external metadata, under `otlp.metrics.KIND.NAME.datapoints`, by a
+hash of the sample's labels and its time. Several sets may follow one another. What is read is not trusted: anything else is a `MetricsError`.
 """
 
 from __future__ import annotations
 
 import struct
+from hashlib import blake2b
 from typing import Any
 
 import msgpack
@@ -37,6 +39,7 @@ WRITTEN_ORDER = (
     MetricKind.HISTOGRAM,
     MetricKind.EXP_HISTOGRAM,
 )
+KIND_NAMES = {kind: kind.name.lower() for kind in MetricKind}
 INTEGER_AS_SIGNED, INTEGER_AS_UNSIGNED = 1, 2
 
 
@@ -52,7 +55,7 @@ def encode(metrics: MetricSet) -> bytes:
     static = [[key, value] for key, value in metrics.static_labels.items()]
     meta = {
         "cmetrics": metrics.internal,
-        "external": metrics.external,
+        "external": _external(metrics),
         "processing": {"static_labels": static},
     }
     maps = [_metric_map(metric) for metric in metrics.of_kind(*WRITTEN_ORDER)]
@@ -82,10 +85,50 @@ def _metric_map(metric: Metric) -> dict[str, Any]:
         meta["aggregation_type"] = int(metric.aggregation)
     if kind is MetricKind.SUMMARY:
         meta["quantiles"] = [float(quantile) for quantile in metric.quantiles]
-    return {"meta": meta, "values": [_sample_map(sample) for sample in metric.ordered()]}
+    name = metric.full_name
+    return {"meta": meta, "values": [_sample_map(name, sample) for sample in metric.ordered()]}
 
 
-def _sample_map(sample: Sample) -> dict[str, Any]:
+def _external(metrics: MetricSet) -> dict[str, Any]:
+    """The external metadata, with what is told of data points."""
+    told: dict[str, Any] = {}
+    for metric in metrics.metrics:
+        points = {
+            f"{_hash(metric.full_name, sample):x}:{sample.time_ns}": {
+                "start_time_unix_nano": sample.start_ns or 0,
+                **sample.told,
+            }
+            for sample in metric.samples
+            if sample.told
+        }
+        if points:
+            told.setdefault(KIND_NAMES[metric.kind], {})[metric.full_name] = points
+    if not told:
+        return metrics.external
+    made = dict(metrics.external)
+    otlp = made["otlp"] = dict(_map_or_empty(made.get("otlp")))
+    kinds = otlp["metrics"] = dict(_map_or_empty(otlp.get("metrics")))
+    for kind, by_name in told.items():
+        names = kinds[kind] = dict(_map_or_empty(kinds.get(kind)))
+        for name, points in by_name.items():
+            names[name] = {**_map_or_empty(names.get(name)), "datapoints": points}
+    return made
+
+
+def _hash(name: str, sample: Sample) -> int:
+    """64 bits for a sample's labels; 0 for none, as in CMetrics. Any hash does: readers take that of the sample."""
+    if not sample.labels:
+        return 0
+    labels = "\0".join([value or "" for value in sample.labels])
+    text = f"{name}\0{labels}".encode("utf-8", "surrogateescape")
+    return int.from_bytes(blake2b(text, digest_size=8).digest(), "big")
+
+
+def _map_or_empty(value: Any) -> dict[str, Any]:
+    return value if type(value) is dict else {}
+
+
+def _sample_map(name: str, sample: Sample) -> dict[str, Any]:
     made: dict[str, Any] = {"ts": sample.time_ns}
     if sample.start_ns is not None:
         made["start_ts"] = sample.start_ns
@@ -122,7 +165,7 @@ def _sample_map(sample: Sample) -> dict[str, Any]:
             _add_exact(made, value)
     if sample.labels:
         made["labels"] = list(sample.labels)
-    made["hash"] = 0
+    made["hash"] = _hash(name, sample) if sample.told else 0
     return made
 
 
@@ -184,16 +227,20 @@ def _read_set(value: Any) -> MetricSet:
         external=as_map(meta.get("external", {}), "external"),
     )
     count = 0
+    told = _map_or_empty(_map_or_empty(made.external.get("otlp")).get("metrics"))
     for each in as_list(top.get("metrics", []), "metrics"):
-        metric = _read_metric(as_map(each, "metric"))
+        metric = _read_metric(as_map(each, "metric"), told)
         count += len(metric.samples)
         if count > MOST_SAMPLES:
             raise MetricsError(f"more than {MOST_SAMPLES} samples")
         made.metrics.append(metric)
+    for by_name in told.values():
+        for each in _map_or_empty(by_name).values():
+            _map_or_empty(each).pop("datapoints", None)  # they are the samples' own now
     return made
 
 
-def _read_metric(value: dict[str, Any]) -> Metric:
+def _read_metric(value: dict[str, Any], told: dict[str, Any]) -> Metric:
     meta = as_map(value.get("meta", {}), "meta")
     opts = as_map(meta.get("opts", {}), "opts")
     metric = Metric(
@@ -210,9 +257,26 @@ def _read_metric(value: dict[str, Any]) -> Metric:
             as_float(each, "quantile") for each in as_list(meta.get("quantiles", []), "quantiles")
         ),
     )
+    known = _map_or_empty(_map_or_empty(told.get(KIND_NAMES[metric.kind])).get(metric.full_name))
+    points = _map_or_empty(known.get("datapoints"))
     for each in as_list(value.get("values", []), "values"):
-        metric.samples.append(_read_sample(metric, as_map(each, "value")))
+        sample = _read_sample(metric, as_map(each, "value"))
+        if points:
+            key = f"{as_int(each.get('hash', 0), 'hash'):x}:{sample.time_ns}"
+            sample.told = _read_told(_map_or_empty(points.get(key)))
+        metric.samples.append(sample)
     return metric
+
+
+def _read_told(point: dict[str, Any]) -> dict[str, Any] | None:
+    """What is worth keeping of what is told of a data point; None if nothing is."""
+    kept = ("min", "max", "exemplars")
+    made: dict[str, Any] = {key: point[key] for key in kept if key in point}
+    if point.get("flags"):
+        made["flags"] = point["flags"]
+    if point.get("has_sum") is False:
+        made["has_sum"] = False
+    return made or None
 
 
 def _read_sample(metric: Metric, value: dict[str, Any]) -> Sample:

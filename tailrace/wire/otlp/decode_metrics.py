@@ -157,6 +157,7 @@ class Builder:
             value,
             point.time_unix_nano,
             point.start_time_unix_nano or None,
+            told(point, self.kind),
         )
         self.by_shape.setdefault(shape, []).append(sample)
 
@@ -205,6 +206,39 @@ def label(message: Any) -> str | None:
     if type(value) is bytes:
         return value.decode("utf-8", "surrogateescape")
     return orjson.dumps(value, default=bytes.hex).decode()
+
+
+def told(point: Any, kind: MetricKind) -> dict[str, Any] | None:
+    """What is said of a data point beside its value; None if nothing is."""
+    made: dict[str, Any] = {}
+    if point.flags:
+        made["flags"] = point.flags
+    if kind is MetricKind.SUMMARY:
+        return made or None
+    if kind in (MetricKind.HISTOGRAM, MetricKind.EXP_HISTOGRAM):
+        if kind is MetricKind.HISTOGRAM and not point.HasField("sum"):
+            made["has_sum"] = False
+        if point.HasField("min"):
+            made["min"] = point.min
+        if point.HasField("max"):
+            made["max"] = point.max
+    if point.exemplars:
+        made["exemplars"] = [exemplar(each) for each in point.exemplars]
+    return made or None
+
+
+def exemplar(message: Any) -> dict[str, Any]:
+    """One measurement that a data point stands for, with the span that it was made in."""
+    made: dict[str, Any] = {"time_unix_nano": message.time_unix_nano}
+    if message.span_id:
+        made["span_id"] = message.span_id
+    if message.trace_id:
+        made["trace_id"] = message.trace_id
+    if (kind := message.WhichOneof("value")) is not None:
+        made[kind] = getattr(message, kind)
+    if message.filtered_attributes:
+        made["filtered_attributes"] = read_attributes(message.filtered_attributes)
+    return made
 
 
 Shaped = tuple[tuple[float, ...], Value]

@@ -221,10 +221,14 @@ def temporality(metric: Metric) -> int:
 def data_point(metric: Metric, sample: Sample, static: bytes) -> bytes:
     """The content of a data point of any kind."""
     times = fixed64(b"\x11", sample.start_ns or 0) + fixed64(b"\x19", sample.time_ns)
+    if sample.told:
+        times += told(metric.kind, sample.told)
     pairs = metric.label_pairs(sample)
     match sample.value:
         case Histogram() as value:
-            content = histogram(value, metric.buckets)
+            content = histogram(
+                value, metric.buckets, not sample.told or "has_sum" not in sample.told
+            )
             return times + content + static + text_pairs(b"\x4a", pairs)
         case Summary() as value:
             return times + summary(value, metric.quantiles) + static + text_pairs(b"\x3a", pairs)
@@ -241,12 +245,50 @@ def numeric(number: int | float) -> bytes:
     return b"\x21" + pack_double(number)
 
 
-def histogram(value: Histogram, bounds: Sequence[float]) -> bytes:
+TOLD_TAGS: dict[MetricKind, tuple[bytes, bytes, bytes, bytes]] = {
+    MetricKind.HISTOGRAM: (b"\x50", b"\x42", b"\x59", b"\x61"),
+    MetricKind.EXP_HISTOGRAM: (b"\x50", b"\x5a", b"\x61", b"\x69"),
+}
+"""Of flags, exemplars, min and max in a data point; the other kinds have but the first two."""
+NUMBER_TAGS = (b"\x40", b"\x2a", b"", b"")
+
+
+def told(kind: MetricKind, given: dict[str, Any]) -> bytes:
+    """The fields of what is said of a data point beside its value (`Sample.told`)."""
+    flags, exemplars, least, most = TOLD_TAGS.get(kind, NUMBER_TAGS)
+    parts = [uint(flags, whole(given.get("flags")))]
+    if kind is not MetricKind.SUMMARY:
+        parts += [
+            message(exemplars, exemplar(as_map(each))) for each in as_list(given.get("exemplars"))
+        ]
+    if kind in TOLD_TAGS:
+        for tag, name in ((least, "min"), (most, "max")):
+            if type(number := given.get(name)) in (int, float):
+                parts.append(tag + pack_double(number))
+    return b"".join(parts)
+
+
+def exemplar(given: dict[str, Any]) -> bytes:
+    """The content of an `Exemplar`."""
+    parts = [fixed64(b"\x11", whole(given.get("time_unix_nano")))]
+    as_double, as_int = given.get("as_double"), given.get("as_int")
+    if type(as_double) in (int, float):
+        parts.append(b"\x19" + pack_double(as_double))
+    elif type(as_int) is int:
+        parts.append(b"\x31" + pack_fixed64(as_int & MASK))
+    for tag, name in ((b"\x22", "span_id"), (b"\x2a", "trace_id")):
+        if type(identifier := given.get(name)) is bytes:
+            parts.append(message(tag, identifier))
+    parts.append(key_values(b"\x3a", as_map(given.get("filtered_attributes"))))
+    return b"".join(parts)
+
+
+def histogram(value: Histogram, bounds: Sequence[float], has_sum: bool) -> bytes:
     counts = [max(0, n - low) for n, low in zip(value.counts, [0, *value.counts[:-1]], strict=True)]
     return b"".join(
         (
             fixed64(b"\x21", value.count),
-            b"\x29" + pack_double(value.sum),
+            b"\x29" + pack_double(value.sum) if has_sum else b"",
             packed(b"\x32", "Q", counts),
             packed(b"\x3a", "d", bounds),
         )

@@ -13,8 +13,10 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 
 from tailrace.model.metrics import Aggregation, ExpHistogram, Histogram, MetricKind, Summary
+from tailrace.wire import cmetrics
 from tailrace.wire.otlp import decode_metrics as module
 from tailrace.wire.otlp.decode_metrics import decode_metrics, decode_metrics_json
+from tailrace.wire.otlp.encode_metrics import encode_metrics
 from tailrace.wire.otlp.errors import OtlpError, TooMany
 
 
@@ -256,3 +258,51 @@ odd = st.recursive(
 def test_any_json_gives_metrics_or_an_error(given):
     with contextlib.suppress(OtlpError):
         decode_metrics_json(json.dumps(request(given)).encode())
+
+
+EXEMPLAR = {
+    "timeUnixNano": "3",
+    "asInt": "7",
+    "spanId": "1112131415161718",
+    "traceId": "0102030405060708090a0b0c0d0e0f10",
+    "filteredAttributes": [attribute("k", stringValue="v")],
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "point", "told"),
+    [
+        ("gauge", {"asInt": "1", "flags": 2}, {"flags": 2}),
+        ("summary", {"count": "1", "flags": 2}, {"flags": 2}),
+        ("sum", {"asInt": "1", "attributes": [attribute("a", stringValue="x")]}, None),
+        ("histogram", {"count": "1"}, {"has_sum": False}),
+        ("histogram", {"count": "1", "sum": 2, "min": 0, "max": 3}, {"min": 0.0, "max": 3.0}),
+        ("exponentialHistogram", {"count": "1", "min": -1}, {"min": -1.0}),
+    ],
+)
+def test_what_is_said_beside_a_value_is_kept_in_storage_and_sent_on(kind, point, told):
+    labelled = {**point, "attributes": [attribute("a", stringValue="x")]}
+    decoded = decode_metrics_json(orjson.dumps(request(metric(kind, point, labelled))))
+    (stored,) = cmetrics.decode(cmetrics.encode(decoded.sets[0]))
+    sent = decode_metrics(encode_metrics(stored)).sets[0]
+    for each in (decoded.sets[0], stored, sent):
+        assert [sample.told for sample in each.metrics[0].samples] == [told, told]
+
+
+@pytest.mark.parametrize("kind", ["gauge", "histogram", "exponentialHistogram"])
+def test_exemplars_are_kept_in_storage_and_sent_on(kind):
+    value = {"asInt": "1"} if kind == "gauge" else {"count": "1", "sum": 1}
+    point = {**value, "timeUnixNano": "5", "exemplars": [EXEMPLAR, {"asDouble": 1.5}]}
+    decoded = decode_metrics_json(orjson.dumps(request(metric(kind, point))))
+    (stored,) = cmetrics.decode(cmetrics.encode(decoded.sets[0]))
+    for each in (stored, decode_metrics(encode_metrics(stored)).sets[0]):
+        first, second = each.metrics[0].samples[0].told["exemplars"]
+        assert first == {
+            "time_unix_nano": 3,
+            "span_id": bytes.fromhex("1112131415161718"),
+            "trace_id": bytes.fromhex("0102030405060708090a0b0c0d0e0f10"),
+            "as_int": 7,
+            "filtered_attributes": {"k": "v"},
+        }
+        assert second == {"time_unix_nano": 0, "as_double": 1.5}
+        assert "datapoints" not in str(each.external)
