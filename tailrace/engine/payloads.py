@@ -5,7 +5,7 @@ from __future__ import annotations
 from tailrace.model import LOGS, METRICS, TRACES, Chunk
 from tailrace.wire import chunkfile
 from tailrace.wire.chunkfile import ChunkFile, ChunkFileError
-from tailrace.wire.msgpack import encode_events
+from tailrace.wire.msgpack import packed_events
 from tailrace.wire.payloads import unpack_payload
 
 STORABLE = LOGS | METRICS | TRACES
@@ -29,7 +29,7 @@ def pack(chunk: Chunk, routes: tuple[str, ...] = ()) -> ChunkFile:
         return ChunkFile(chunk.tag, ctraces.encode(chunk.payload), chunkfile.TRACES, routes)
     events = chunk.packed
     if events is None:
-        events = encode_events(chunk.times, chunk.metadata, chunk.bodies, chunk.groups)
+        events = packed_events(chunk)
     return ChunkFile(chunk.tag, events, chunkfile.LOGS, routes)
 
 

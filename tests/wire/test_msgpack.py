@@ -7,13 +7,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tailrace.model import Group
+from tailrace.model import Chunk, Group
+from tailrace.model.chunk import merge
 from tailrace.wire.msgpack import (
     MsgpackError,
     count_events,
     decode_events,
     encode_each,
     encode_events,
+    packed_events,
 )
 
 SECOND = 1_000_000_000
@@ -224,3 +226,42 @@ def test_a_time_before_1970_is_no_mark(seconds):
 )
 def test_what_messagepack_has_no_type_for_is_written_all_the_same(value, read):
     assert decode_events(encode_events([1], None, [{"a": value}])).bodies == [{"a": read}]
+
+
+LINES = st.lists(
+    st.text(st.characters(exclude_characters="\n", exclude_categories=("Cs",)), max_size=40)
+    | st.sampled_from([31, 32, 255, 256, 65535, 65536]).map(lambda length: "x" * length),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(LINES, st.lists(st.integers(-1, 2), min_size=8, max_size=8), st.booleans())
+def test_raw_lines_are_written_as_their_maps_would_be(lines, seconds, as_block):
+    times = [second * SECOND + 5 for second in seconds[: len(lines)]]
+    key = "log é"
+
+    def raw():
+        if as_block:
+            return Chunk.of_block("t", times, key, "\n".join(lines).encode())
+        return Chunk.of_lines("t", times, key, lines, 1)
+
+    expected = encode_events(times, None, [{key: line} for line in lines])
+    chunk = raw()
+    assert packed_events(chunk) == expected
+    assert packed_events(merge([raw(), raw()])) == expected * 2
+    assert not chunk.decoded or min(times) < 0
+
+
+def test_bytes_that_are_no_text_leave_raw_lines_as_they_came():
+    chunk = Chunk.of_block("t", [SECOND], "log", b"a\xff")
+    assert packed_events(chunk).endswith(b"\xa3log\xa2a\xff")
+
+
+def test_raw_lines_with_metadata_or_groups_keep_them():
+    chunk = Chunk.of_lines("t", [SECOND], "log", ["a"], 1)
+    chunk.metadata = [{"m": 1}]
+    assert decode_events(packed_events(chunk)).metadata == [{"m": 1}]
+    chunk = Chunk.of_lines("t", [SECOND], "log", ["a"], 1)
+    chunk.groups = [Group({}, {"g": 1})]
+    assert decode_events(packed_events(chunk)).groups == [Group({}, {"g": 1})]

@@ -102,7 +102,10 @@ def _keeps_metadata(chunk: Chunk, manner: Manner) -> bool:
 
 def entry_count(chunk: Chunk, entries: bytes) -> int:
     """How many entries there are: events, and the marks of groups, which count as events here."""
-    return count_events(entries) if GROUP_TIME in entries else chunk.count
+    # Looking for one byte alone is ten times as fast, and text has no 0xFF.
+    if chunk.packed is None and chunk.groups is None:
+        return chunk.count
+    return count_events(entries) if b"\xff" in entries and GROUP_TIME in entries else chunk.count
 
 
 def _by_event(chunk: Chunk, manner: Manner) -> list[Message]:
