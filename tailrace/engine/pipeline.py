@@ -601,7 +601,8 @@ class Pipeline:
     async def end_input(self, port: InputPort, grace: float) -> Any:
         """Let one input end; gives what it hands over.
 
-        What it has emitted is delivered first, within `grace` seconds, so that its successor begins behind it.
+        What it has emitted, and what its processors hold back, is delivered first, within `grace` seconds, so that its
+        successor begins behind it.
         """
         tasks = [task for task, each in self._input_tasks.items() if each is port]
         for task in tasks:
@@ -609,6 +610,8 @@ class Pipeline:
         await asyncio.gather(*tasks, return_exceptions=True)
         for task in tasks:
             self._input_tasks.pop(task, None)
+        for step in self._input_steps.get(port.name, ()):
+            self.drain_filter(step)
         end = self._loop.time() + grace
         while port.book.held_chunks and self._loop.time() < end:
             for output in self.outputs:
