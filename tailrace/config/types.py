@@ -154,11 +154,24 @@ def split_words(line: str) -> list[str]:
     return found
 
 
+TOKEN = re.compile(r'\s*(?:"(?:(.*?)(?<!\\)"|(.+))|([^\s"]\S*))', re.DOTALL)
+
+
+def split_tokens(line: str) -> list[str]:
+    """Words at blanks, as Fluent Bit splits the values of most options: only double quotes keep blanks together.
+
+    A quote that is not closed takes the rest; a single one, and one inside a word, is text.
+    """
+    return [
+        plain or rest or quoted.replace('\\"', '"') for quoted, rest, plain in TOKEN.findall(line)
+    ]
+
+
 def read_words(value: Value) -> list[str]:
     """`a b "c d"` or a YAML list."""
     if isinstance(value, list):
         return [text(item) for item in value]
-    return split_words(text(value))
+    return split_tokens(text(value))
 
 
 KeyText = tuple[str, str]

@@ -78,7 +78,9 @@ class Expect(Filter[ExpectOptions]):
         if self.options.action == "result_key":
             key = self.options.result_key
             pairs = zip(results, chunk.bodies, strict=True)
-            chunk.bodies = [{key: failed is None, **body} for failed, body in pairs]
+            chunk.bodies = [
+                body if key in body else {key: failed is None, **body} for failed, body in pairs
+            ]
             return chunk
         wrong = [
             (failed, body)

@@ -23,7 +23,7 @@ from typing import Any
 
 from tailrace.config import ConfigError, option
 from tailrace.config.source import Value
-from tailrace.config.types import Reader, read_words
+from tailrace.config.types import Reader, read_words, split_words, text
 from tailrace.model import Body, Chunk
 from tailrace.model.accessor import MISSING, Accessor, AccessorError
 from tailrace.model.regex import Regex, RegexError, budget, compile_regex
@@ -55,7 +55,7 @@ def rule_reader(name: str) -> Reader:
     """Reads the words of a rule and keeps its name with them, so that rules stay in the order of the file."""
 
     def read(value: Value) -> Rule:
-        words = read_words(value)
+        words = read_words(value) if isinstance(value, list) else split_words(text(value))
         if len(words) != RULES[name]:
             wanted = "a key and a value" if RULES[name] == 2 else "a key"
             raise ConfigError(
@@ -250,18 +250,18 @@ CONDITIONS = {
 }
 
 
-def make_condition(text: str) -> Test:
+def make_condition(condition: str) -> Test:
     """The test of one body, made once from a condition."""
-    words = read_words(text)
+    words = split_words(condition)
     name = words[0].lower() if words else ""
     if name not in CONDITIONS:
         raise ConfigError(
-            f"condition: '{text}' is not known.", f"There are: {', '.join(CONDITIONS)}."
+            f"condition: '{condition}' is not known.", f"There are: {', '.join(CONDITIONS)}."
         )
     if name in ("key_value_equals", "key_value_does_not_equal") and len(words) == 2:
         words.append("")  # Compat: no value is an empty text.
     if len(words) != CONDITIONS[name] + 1:
-        raise ConfigError(f"condition: '{text}' needs {CONDITIONS[name]} words after {name}.")
+        raise ConfigError(f"condition: '{condition}' needs {CONDITIONS[name]} words after {name}.")
     first, second = words[1], words[2] if len(words) > 2 else ""
     match name:
         case "key_exists" | "key_does_not_exist":

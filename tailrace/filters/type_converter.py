@@ -9,7 +9,7 @@ Example:
 
 A rule is `SOURCE NEW_FIELD TYPE` with int, uint, float, string, or for texts hex or bool, or a beginning of one of these (str); rules for integers are done first, then those for
 unsigned ones, floats and texts. The source is a name or a record accessor; a value of another
-type than the rule's, or that can't be converted, is appended as it is.
+type than the rule's, or that can't be converted, is appended as it is, if anything else in the batch could be converted.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ INTEGER = re.compile(r"\s*[+-]?\d+")
 RULE = words(3)
 FIRST_BEYOND = 2.0**63
 """The first float that no signed integer of 64 bit holds."""
-Step = Callable[[Body], "tuple[str, Any] | None"]
-"""The field to append for a body, and its value."""
+Step = Callable[[Body], "tuple[str, Any, bool] | None"]
+"""The field to append for a body, its value, and whether it is a converted one."""
 
 
 class TypeConverterOptions(FilterOptions):
@@ -56,13 +56,14 @@ class TypeConverter(Filter[TypeConverterOptions]):
 
     def process(self, chunk: Chunk) -> Chunk:
         steps = self.steps
-        for body in chunk.bodies:
-            # All rules look at the event as it came.
-            for found in [step(body) for step in steps]:
-                if found is not None:
-                    key, value = found
-                    body.pop(key, None)
-                    body[key] = value
+        # All rules look at the events as they came.
+        rows = [[found for step in steps if (found := step(body))] for body in chunk.bodies]
+        if not any(done for row in rows for _, _, done in row):
+            return chunk  # Compat: where nothing can be converted nothing is appended.
+        for body, row in zip(chunk.bodies, rows, strict=True):
+            for key, value, _ in row:
+                body.pop(key, None)
+                body[key] = value
         return chunk
 
 
@@ -72,6 +73,13 @@ SOURCES: dict[str, tuple[type, ...]] = {
     "float_key": (float,),
     "str_key": (str,),
 }
+TARGETS = {
+    "int_key": ("string", "float", "uint"),
+    "uint_key": ("string", "float", "int"),
+    "float_key": ("string", "int", "uint"),
+    "str_key": ("int", "uint", "float", "hex", "bool"),
+}
+"""What each source can become; anything else fails."""
 
 
 def make_step(name: str, rule: list[str]) -> Step:
@@ -85,18 +93,24 @@ def make_step(name: str, rule: list[str]) -> Step:
         get = Accessor(source).get
     except AccessorError as error:
         raise ConfigError(f"{name}: {error}") from error
-    unsigned = name == "uint_key" and kind != "uint"
-    convert = int if name == "uint_key" and kind == "uint" else CONVERSIONS[kind]
+    unsigned = name == "uint_key"
+    convert = CONVERSIONS[kind]
     kinds = SOURCES[name]
 
-    def step(body: Body) -> tuple[str, Any] | None:
+    can = kind in TARGETS[name]
+
+    def step(body: Body) -> tuple[str, Any, bool] | None:
         value = get(body)
         if value is MISSING:
             return None
-        if type(value) not in kinds:
-            return key, value
+        if not can or type(value) not in kinds:
+            return key, value, False
         converted = convert(value % (1 << 64) if unsigned else value)
-        return key, value if converted is None else converted
+        if (
+            converted is None
+        ):  # a float beyond the range counts as converted: it is as near as can be
+            return key, value, kinds == (float,)
+        return key, converted, True
 
     return step
 

@@ -18,8 +18,9 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
-from tailrace.config import option
+from tailrace.config import Reader, option
 from tailrace.config.options import REQUIRED
+from tailrace.config.types import read_float, read_int
 from tailrace.model import Body, Chunk, repeated
 from tailrace.plugin.base import Filter, FilterOptions
 from tailrace.plugin.registry import filter_plugin
@@ -28,6 +29,10 @@ if typing.TYPE_CHECKING:
     import inspect
 
 Function = typing.TypeVar("Function", bound=Callable[..., Any])
+
+
+STRICT = {int: Reader("integer", read_int), float: Reader("number", read_float)}
+"""Readers of numbers, of which no configuration of Fluent Bit can have odd ones."""
 
 
 def filter(name: str, *aliases: str) -> Callable[[Function], Function]:  # noqa: A001  # as users write it
@@ -83,7 +88,7 @@ def options_of(
         default = REQUIRED if each.default is each.empty else each.default
         inferred = type(default) if type(default) in (bool, int, float) else str
         annotations[each.name] = inferred if each.annotation is each.empty else each.annotation
-        fields[each.name] = option(default)
+        fields[each.name] = option(default, reader=STRICT.get(annotations[each.name]))
     return type(
         f"{function.__name__.title()}Options",
         (FilterOptions,),

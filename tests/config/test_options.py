@@ -8,7 +8,7 @@ from tailrace.config import CommaList, KeyText, Options, Seconds, Size, group, o
 from tailrace.config.errors import FAILED_LOAD, FAILED_START, Place, Problems
 from tailrace.config.options import describe
 from tailrace.config.source import Entry
-from tailrace.config.types import read_seconds, read_size, split_words
+from tailrace.config.types import read_seconds, read_size, split_tokens, split_words
 
 
 class Inner(Options):
@@ -188,3 +188,20 @@ def test_of_a_good_value_there_is_no_warning(key, text, value):
     found = Numbers.read([Entry(key, text, Place("f", 3))], problems)
     assert getattr(found, key) == value
     assert not problems
+
+
+@pytest.mark.parametrize(
+    ("line", "tokens"),
+    [
+        ('a "b c" d', ["a", "b c", "d"]),
+        ("a 'b c'", ["a", "'b", "c'"]),
+        (r'"a\"b" c', ['a"b', "c"]),
+        ('a "b c', ["a", "b c"]),
+        ('"a"b', ["a", "b"]),
+        ('a"b c"', ['a"b', 'c"']),
+        ('a ""', ["a", ""]),
+        ("  ", []),
+    ],
+)
+def test_values_are_split_as_in_fluent_bit(line, tokens):
+    assert split_tokens(line) == tokens

@@ -9,7 +9,9 @@ from tailrace.testing import make_plugin, run_filter
 
 
 def converted(rule, value):
-    [body] = run_filter("type_converter", rule, {"v": value})
+    """What `v` becomes, in a batch in which something else can be converted."""
+    section = f"{rule}\nstr_key other done int"
+    [body] = run_filter("type_converter", section, {"v": value, "other": "1"})
     return body["x"]
 
 
@@ -134,3 +136,10 @@ def test_an_unsigned_integer_takes_all_of_64_bit():
 def test_a_type_may_be_abbreviated():
     [out] = run_filter("type_converter", "str_key s i i\nint_key n t str", {"s": "7", "n": 8})
     assert (out["i"], out["t"]) == (7, "8")
+
+
+def test_where_nothing_can_be_converted_events_stay_as_they_are():
+    section = "str_key a i int\nint_key b c bool"
+    assert run_filter("type_converter", section, {"a": "x", "b": 1}) == [{"a": "x", "b": 1}]
+    out = run_filter("type_converter", section, {"a": "x"}, {"a": "7"})
+    assert [body["i"] for body in out] == ["x", 7]
