@@ -5,7 +5,7 @@
 
 `metadata` stands beside `record` if the event has any, and `group` if it is in one: `{"metadata": {}, "attributes": {}}`, where
 the attributes hold resource and scope of OpenTelemetry. What JSON has no words for: `{"$bytes": BASE64}` is binary,
-`{"$float": "nan"}` (`inf`, `-inf`) such a number. Metrics, traces and profiles have `kind` and `packed` (Base64 of a chunk
+`{"$float": "nan"}` (`inf`, `-inf`) such a number, `{"$extension": [TYPE, BASE64]}` a value of another type. Metrics, traces and profiles have `kind` and `packed` (Base64 of a chunk
 file) instead of `time` and `record`.
 """
 
@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tailrace.model.chunk import Body, Group, Metadata
+from tailrace.model.extension import Extension
 
 SECOND = 1_000_000_000
 TIME = re.compile(r"(\d{4,})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?Z")
@@ -168,6 +169,8 @@ def expressed(value: Any) -> Any:
         return [expressed(item) for item in value]
     if isinstance(value, bytes):
         return {"$bytes": b64encode(value).decode()}
+    if isinstance(value, Extension):
+        return {"$extension": [value.code, b64encode(value.data).decode()]}
     if isinstance(value, float) and not math.isfinite(value):
         return {"$float": str(value)}
     return value
@@ -183,6 +186,9 @@ def meant(value: Any) -> Any:
         [(key, item)] = value.items()
         if key == "$bytes" and isinstance(item, str):
             return b64decode(item, validate=True)
+        if key == "$extension" and isinstance(item, list):
+            code, data = item
+            return Extension(number({"code": code}, "code"), b64decode(data, validate=True))
         if key == "$float" and item in ("nan", "inf", "-inf"):
             return float(item)
     return {key: meant(item) for key, item in value.items()}

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from tailrace.model.chunk import Body
+from tailrace.model.extension import Extension
 
 MOST_DEPTH = 200
 EncodeTime = Callable[[int], bytes]
@@ -521,8 +522,9 @@ def cleaned(value: Any, depth: int) -> Any:
         return {clean_text(as_key(key)): cleaned(item, depth + 1) for key, item in value.items()}
     if kind is list or kind is tuple:
         return [cleaned(item, depth + 1) for item in value]
-    if kind is bytes:
-        return clean_text(value.decode("utf-8", "surrogateescape"))
+    if kind is bytes or kind is Extension:
+        data = value.data if kind is Extension else value
+        return clean_text(data.decode("utf-8", "surrogateescape"))
     if kind is int and not -(1 << 63) <= value < 1 << 64:
         return float(value)
     if value is None or kind in (bool, int, float):

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import msgpack
 
 from tailrace.model.chunk import Body, Chunk, Group, Groups, Metadata, group_runs
+from tailrace.model.extension import Extension
 
 GROUP_BEGIN, GROUP_END = -1 << 100, -2 << 100
 """What is read for the times of marks; no event has such a time."""
@@ -50,8 +51,15 @@ def _fast() -> Any:
 
 @cache
 def _encoder() -> Callable[[Any], bytes]:
-    encode: Callable[[Any], bytes] = _fast().Encoder().encode
+    encode: Callable[[Any], bytes] = _fast().Encoder(enc_hook=_as_ext).encode
     return encode
+
+
+def _as_ext(value: Any) -> Any:
+    """What the encoder takes for a value that it does not know; `TypeError` if there is nothing."""
+    if type(value) is Extension:
+        return _fast().Ext(value.code, value.data)
+    raise TypeError(f"{type(value).__name__} has no form")
 
 
 class MsgpackError(ValueError):
@@ -72,19 +80,6 @@ class Events(NamedTuple):
     is_whole: bool
 
 
-class EventTime(NamedTuple):
-    """A time on its way through an unpacker, nanoseconds."""
-
-    time_ns: int
-
-
-def _ext_hook(code: int, data: bytes) -> Any:
-    if code == 0 and len(data) == 8:
-        seconds, nanoseconds = EVENT_TIME.unpack(data)
-        return EventTime(seconds * SECOND + nanoseconds)
-    return msgpack.ExtType(code, data)
-
-
 def unpacker(data: bytes) -> msgpack.Unpacker:
     """An unpacker of untrusted bytes; text that is no UTF-8 survives as surrogate escapes."""
     made = msgpack.Unpacker(
@@ -92,7 +87,7 @@ def unpacker(data: bytes) -> msgpack.Unpacker:
         raw=False,
         strict_map_key=False,
         unicode_errors="surrogateescape",
-        ext_hook=_ext_hook,
+        ext_hook=Extension,
         max_buffer_size=max(len(data), 1) + 1,
         max_str_len=MOST_TEXT,
         max_bin_len=MOST_TEXT,
@@ -169,8 +164,10 @@ def read_event(value: Any, position: int) -> tuple[int, Metadata, Body]:
 
 def time_of(value: Any, position: int = 0) -> int:
     """A time as it stands in an event, in nanoseconds; `GROUP_BEGIN` and `GROUP_END` for marks."""
-    if type(value) is EventTime:
-        return MARKS.get(value.time_ns, value.time_ns)
+    if type(value) is Extension and value.code == 0 and len(value.data) == EVENT_TIME.size:
+        seconds, nanoseconds = EVENT_TIME.unpack(value.data)
+        time_ns: int = seconds * SECOND + nanoseconds
+        return MARKS.get(time_ns, time_ns)
     if type(value) is int:
         return value * SECOND
     if type(value) is float and -1e11 < value < 1e11:
@@ -187,9 +184,9 @@ def encode_events(
     """Events in the form since 2.1, one after another; groups between their marks."""
     if groups is not None:
         return b"".join(_grouped(times, metadata, bodies, groups))
-    if is_usual(times, metadata):
+    if is_usual(times):
         try:
-            return b"".join(_parts(times, bodies))
+            return b"".join(_parts(times, metadata, bodies))
         except UNUSUAL:
             pass
     return b"".join(_each(times, metadata, bodies))
@@ -229,7 +226,7 @@ def encode_each(
                 begin = begin_mark(group)
                 events[start:end] = [begin + event + END_MARK for event in events[start:end]]
         return events
-    if is_usual(times, metadata):
+    if is_usual(times) and metadata is None:
         head = HEAD.pack
         try:
             return [
@@ -241,9 +238,9 @@ def encode_each(
     return _each(times, metadata, bodies)
 
 
-def is_usual(times: Sequence[int], metadata: Sequence[Metadata] | None) -> bool:
-    """Whether EventTime holds all times, and there is no metadata."""
-    return metadata is None and bool(times) and min(times) >= 0 and max(times) < END_OF_TIME
+def is_usual(times: Sequence[int]) -> bool:
+    """Whether EventTime holds all times."""
+    return bool(times) and min(times) >= 0 and max(times) < END_OF_TIME
 
 
 UNUSUAL = (ValueError, OverflowError, TypeError, RecursionError)
@@ -254,9 +251,6 @@ def _each(
     times: Sequence[int], metadata: Sequence[Metadata] | None, bodies: Sequence[Body]
 ) -> list[bytes]:
     """Any events. A time that EventTime can't hold (before 1970, after 2106) is written as a float."""
-    pack = msgpack.Packer(
-        default=_plain, unicode_errors="surrogateescape", autoreset=True, strict_types=False
-    ).pack
     metas = metadata if metadata is not None else repeat({}, len(times))
     return [
         b"\x92\x92" + encode_time(time) + pack(meta) + pack(body)
@@ -281,7 +275,7 @@ def encode_lines(chunk: Chunk) -> bytes | None:
 
     None if they are not that simple: with metadata or groups, or times that EventTime does not hold.
     """
-    if chunk.groups is not None or not is_usual(chunk.times, chunk.metadata):
+    if chunk.groups is not None or chunk.metadata is not None or not is_usual(chunk.times):
         return None
     key = pack(chunk.key)
     if chunk.block is None:
@@ -331,13 +325,17 @@ class LineHeads(dict[int, bytes]):
         return made
 
 
-def _parts(times: Sequence[int], bodies: Sequence[Body]) -> list[bytes]:
-    """Head, time and body of each event: a third of what packing event by event costs (bench: json_stored_file)."""
+def _parts(
+    times: Sequence[int], metadata: Sequence[Metadata] | None, bodies: Sequence[Body]
+) -> list[bytes]:
+    """Head, time, metadata and body of each event: a third of what packing event by event costs (bench: json_stored_file)."""
     if len(times) != len(bodies):
         raise MsgpackError(f"{len(times)} times for {len(bodies)} bodies")
     parts = [NEW_HEAD, b"", NO_METADATA, b""] * len(times)
     pack = TIME.pack
     parts[1::4] = [pack(time // SECOND << 32 | time % SECOND) for time in times]
+    if metadata is not None:
+        parts[2::4] = map(_encoder(), metadata)
     parts[3::4] = map(_encoder(), bodies)
     return parts
 
@@ -352,6 +350,8 @@ def encode_time(time_ns: int) -> bytes:
 
 def _plain(value: Any) -> Any:
     """What MessagePack has no type for: integers beyond 64 bit become floats."""
+    if type(value) is Extension:  # msgpack has no name for the types below 0
+        return msgpack.ExtType(value.code, value.data) if value.code >= 0 else value.data
     if isinstance(value, int):
         return float(value)
     return str(value)
@@ -388,10 +388,14 @@ def pack(value: Any) -> bytes:
 def unpack(data: bytes) -> Any:
     """The one value that our own code wrote; text that is no UTF-8 comes as surrogate escapes."""
     try:
-        return _fast().decode(data)
+        return _fast().decode(data, ext_hook=ext_of)
     except ValueError:  # msgspec's own errors are such
         return msgpack.unpackb(
-            data, strict_map_key=False, unicode_errors="surrogateescape", raw=False
+            data,
+            strict_map_key=False,
+            unicode_errors="surrogateescape",
+            raw=False,
+            ext_hook=Extension,
         )
 
 
@@ -411,15 +415,16 @@ def encode_bodies(bodies: Sequence[Body]) -> list[bytes]:
 
 def decode_bodies(maps: Sequence[bytes]) -> list[Body | None]:
     """The map in each; None for what is no map. Keys that are no text become text."""
-    decode = _fast().Decoder(dict[str, Any], ext_hook=_ext_of).decode
+    decode = _fast().Decoder(dict[str, Any], ext_hook=ext_of).decode
     try:
         return list(map(decode, maps))
     except (ValueError, RecursionError):
         return list(map(_decode_body, maps))
 
 
-def _ext_of(code: int, data: memoryview) -> Any:
-    return _ext_hook(code, bytes(data))
+def ext_of(code: int, data: memoryview) -> Extension:
+    """An extension, for the faster decoders."""
+    return Extension(code, bytes(data))
 
 
 def _decode_body(data: bytes) -> Body | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tailrace.model.extension import Extension
+
 SECOND = 1_000_000_000
 MOST_DEPTH = 200
 
@@ -44,5 +46,13 @@ def value_text(value: Any, depth: int = 0) -> str:
     if kind is float:
         return f"{value:f}"
     if kind is bytes:
-        return '"' + "".join(chr(b) if 32 <= b < 127 else f"\\x{b:02x}" for b in value) + '"'
+        return bytes_text(value)
+    if kind is Extension:
+        return f"(ext: {value.code}){bytes_text(value.data)}"
     return str(value)
+
+
+def bytes_text(data: bytes) -> str:
+    """Bytes as they stand in quotes."""
+    text = "".join(chr(b) if 32 <= b < 127 else f"\\x{b:02x}" for b in data)
+    return '"' + text.replace('"', '\\"') + '"'

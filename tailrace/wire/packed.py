@@ -15,15 +15,16 @@ from typing import Any
 import msgpack
 
 from tailrace.model.chunk import Body, Decoded, Group, Metadata
+from tailrace.model.extension import Extension
 from tailrace.wire.msgpack import (
     EVENT_TIME,
     GROUP_BEGIN,
     GROUP_END,
     MARKS,
     SECOND,
-    EventTime,
     MsgpackError,
     count_events,
+    ext_of,
     groups_between,
     read_event,
     time_of,
@@ -240,13 +241,6 @@ def as_key(key: Any) -> str:
 # One value
 
 
-def ext_of(code: int, data: memoryview) -> Any:
-    if code == 0 and len(data) == 8:
-        word = int.from_bytes(data, "big")
-        return EventTime((word >> 32) * 1_000_000_000 + (word & 0xFFFFFFFF))
-    return msgpack.ExtType(code, bytes(data))
-
-
 def unpack_value(data: bytes) -> Any:
     """One whole value of whatever kind, or (not raised) `UnreadableValue`: text that is no UTF-8 has surrogate escapes, keys that can't be one become text."""
     try:
@@ -255,7 +249,7 @@ def unpack_value(data: bytes) -> Any:
             raw=False,
             strict_map_key=False,
             unicode_errors="surrogateescape",
-            ext_hook=lambda code, ext: ext_of(code, memoryview(ext)),
+            ext_hook=Extension,
             object_pairs_hook=_make_map,
         )
     except (ValueError, TypeError, OverflowError, RecursionError) as error:

@@ -12,7 +12,9 @@ import pytest
 
 from tailrace.config.errors import ConfigError
 from tailrace.model import Chunk, Group
+from tailrace.model.extension import Extension
 from tailrace.testing import FakeContext, chunk_of, make_plugin, run_filter
+from tailrace.wire.msgpack import pack
 
 wasmtime = pytest.importorskip("wasmtime")
 ARGS = "(param $tag i32) (param $tag_len i32) (param $sec i32) (param $nsec i32) (param $rec i32) (param $len i32) (result i32)"
@@ -431,10 +433,10 @@ def test_a_msgpack_result_ends_where_its_value_ends(tmp_path):
         {"s": "x" * 40, "t": "y" * 300, "u": "z" * 70_000},
         {"b": b"\0\1" * 200, "l": list(range(20)), "m": {str(n): -n for n in range(20)}},
         {"i": [127, 128, 256, 65536, 2**32, -1, -33, -129, -32769, -(2**31) - 1]},
-        {"x": msgpack.ExtType(5, b"1"), "y": msgpack.ExtType(6, b"123")},
+        {"x": Extension(5, b"1"), "y": Extension(6, b"123")},
         {},
     ]
-    module = answering(tmp_path / "mp.wasm", *map(msgpack.packb, values))
+    module = answering(tmp_path / "mp.wasm", *map(pack, values))
     assert run(module, "f", *[{}] * len(values), event_format="msgpack") == values
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tailrace.model import Group
+from tailrace.model.extension import Extension
 from tailrace.wire.dead_letter import (
     DeadLetter,
     DeadLetterError,
@@ -25,7 +26,8 @@ VALUES = st.recursive(
     | st.integers(-(1 << 63), (1 << 64) - 1)
     | st.floats(allow_nan=False)
     | st.text(max_size=5)
-    | st.binary(max_size=5),
+    | st.binary(max_size=5)
+    | st.builds(Extension, st.integers(-128, 127), st.binary(max_size=5)),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(st.text(max_size=3).filter(lambda key: key[:1] != "$"), inner, max_size=3)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tailrace.model import Chunk, Group
 from tailrace.model.chunk import merge
+from tailrace.model.extension import Extension
 from tailrace.wire.msgpack import (
     MsgpackError,
     count_events,
@@ -26,6 +27,7 @@ leaves = (
     | st.floats(allow_nan=False)
     | st.text(max_size=8)
     | st.binary(max_size=8)
+    | st.builds(Extension, st.integers(0, 127), st.binary(max_size=9))
 )
 values = st.recursive(
     leaves,
@@ -265,3 +267,15 @@ def test_raw_lines_with_metadata_or_groups_keep_them():
     chunk = Chunk.of_lines("t", [SECOND], "log", ["a"], 1)
     chunk.groups = [Group({}, {"g": 1})]
     assert decode_events(packed_events(chunk)).groups == [Group({}, {"g": 1})]
+
+
+def test_a_time_within_a_record_is_an_extension_as_any_other():
+    body = {"at": packer.ExtType(0, bytes(8)), "list": [packer.ExtType(7, b"x")]}
+    event = packer.packb([[packer.ExtType(0, bytes(8)), {}], body])
+    events = decode_events(event)
+    assert (events.times, events.bodies) == (
+        [0],
+        [{"at": Extension(0, bytes(8)), "list": [Extension(7, b"x")]}],
+    )
+    assert encode_events(*events[:4]) == event
+    assert encode_events([0], [{"m": 1}], events.bodies).endswith(packer.packb(body))

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tailrace.model.extension import Extension
 from tailrace.wire.notation import MOST_DEPTH, event_text, value_text
 
 anything = st.recursive(
@@ -26,6 +27,8 @@ anything = st.recursive(
         (False, "false"),
         (None, "nil"),
         (b"a\xff\n", '"a\\xff\\x0a"'),
+        (b'"\\', '"\\"\\"'),
+        (Extension(5, b'a"\x00'), '(ext: 5)"a\\"\\x00"'),
         ([], "[]"),
         ({}, "{}"),
         ([1, "a", None], '[1, "a", nil]'),

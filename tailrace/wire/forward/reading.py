@@ -15,8 +15,8 @@ import msgpack
 
 from tailrace.model.chunk import Body, Metadata
 from tailrace.wire.forward import CHUNK, COMPRESSED, METADATA, SIGNAL, SIZE, ForwardError, as_bytes
-from tailrace.wire.msgpack import MsgpackError, time_of
-from tailrace.wire.packed import LIST, LIST_HEAD, UNUSUAL, UnreadableValue, ext_of, unpack_value
+from tailrace.wire.msgpack import MsgpackError, ext_of, time_of
+from tailrace.wire.packed import LIST, LIST_HEAD, UNUSUAL, UnreadableValue, unpack_value
 
 ENCODINGS = {b"gzip": "gzip", b"zstd": "zstd"}
 MAGIC = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"))

@@ -192,7 +192,7 @@ def bare_events(chunk: Chunk, whole_seconds: bool = False) -> bytes:
     heads = repeat(b"\x92", len(bodies))
     if whole_seconds:
         stamps = [pack(time // SECOND) for time in times]
-    elif is_usual(times, None):
+    elif is_usual(times):
         heads = repeat(OLD_HEAD, len(bodies))
         stamps = [TIME.pack(time // SECOND << 32 | time % SECOND) for time in times]
     else:
