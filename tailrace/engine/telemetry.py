@@ -90,7 +90,7 @@ class Writer:
         self, kind: MetricKind, name: str, description: str, value: float, labels: dict[str, str]
     ) -> None:
         metric = self.metric(kind, name, description, tuple(labels))
-        metric.samples.append(Sample(tuple(labels.values()), value, self.now_ns))
+        metric.samples.append(Sample(tuple(labels.values()), float(value), self.now_ns))
 
     def histogram(
         self,
@@ -543,7 +543,7 @@ def _write_plugins(write: Writer, registry: MetricRegistry) -> None:
         kind = COUNTER if family.kind == "counter" else GAUGE
         metric = write.metric(kind, family.name, family.description, family.labels)
         metric.samples += [
-            Sample(labels, value, write.now_ns) for labels, value in family.values.items()
+            Sample(labels, float(value), write.now_ns) for labels, value in family.values.items()
         ]
 
 

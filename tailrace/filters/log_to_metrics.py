@@ -214,14 +214,14 @@ class LogToMetrics(Filter[LogToMetricsOptions]):
             self._told = True
             return False
         if self._value is None:
-            metric.add(1, now_ns, labels)
+            metric.add(1.0, now_ns, labels)
             return True
         value = number_of(self._value(body))
         if value is None:
             self.context.log.debug(f"an event has no number in {self.options.value_field}")
             return False
         if self._kind is MetricKind.GAUGE:
-            metric.set(value, now_ns, labels)
+            metric.set(float(value), now_ns, labels)
         else:
             metric.observe(value, now_ns, labels)
         return True

@@ -110,6 +110,7 @@ class ExpHistogram:
 
 
 Value = int | float | Histogram | Summary | ExpHistogram
+"""An integer stays one on its way (OTLP's `asInt`); what the agent counts itself is a float, as in CMetrics."""
 
 
 @dataclass(slots=True)
@@ -197,7 +198,7 @@ class Metric:
             return Summary([0.0] * len(self.quantiles), has_quantiles=False)
         if self.kind is MetricKind.EXP_HISTOGRAM:
             return ExpHistogram()
-        return 0
+        return 0.0
 
     def label_pairs(self, sample: Sample) -> Iterator[tuple[str, str]]:
         """Keys and values of the labels that a sample has."""

@@ -161,7 +161,7 @@ def _sample_map(name: str, sample: Sample) -> dict[str, Any]:
         }
     else:
         made["value"] = float(value)
-        if isinstance(value, int) and not -(1 << 53) <= value <= 1 << 53:
+        if isinstance(value, int):
             _add_exact(made, value)
     if sample.labels:
         made["labels"] = list(sample.labels)
@@ -170,7 +170,7 @@ def _sample_map(name: str, sample: Sample) -> dict[str, Any]:
 
 
 def _add_exact(made: dict[str, Any], value: int) -> None:
-    """An integer that a double can't hold, beside its double."""
+    """An integer, beside its double."""
     if -(1 << 63) <= value < 1 << 63:
         made["value_type"], made["value_int64"] = INTEGER_AS_SIGNED, value
     elif 0 <= value < 1 << 64:

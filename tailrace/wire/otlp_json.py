@@ -182,7 +182,10 @@ def data_point(metric: Metric, sample: Sample, static: list[tuple[str, str]]) ->
                     for quantile, number in zip(metric.quantiles, value.quantiles, strict=False)
                 ]
         case number:
-            point["asDouble"] = float(number)
+            if isinstance(number, int) and -(2**63) <= number < 2**63:
+                point["asInt"] = str(number)
+            else:
+                point["asDouble"] = float(number)
     return point
 
 

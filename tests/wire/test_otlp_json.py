@@ -123,8 +123,12 @@ def test_any_body_can_be_written(body):
     assert len(records(chunk_of([body]))) == 1
 
 
+def test_an_integer_is_one():
+    assert one_metric(MetricKind.GAUGE, 3)["gauge"]["dataPoints"][0]["asInt"] == "3"
+
+
 def test_a_counter_is_a_cumulative_sum():
-    assert one_metric(MetricKind.COUNTER, 3) == {
+    assert one_metric(MetricKind.COUNTER, 3.0) == {
         "name": "m",
         "description": "what",
         "sum": {

@@ -26,7 +26,7 @@ from tailrace.wire.otlp.answer import (
 PROTOBUF, GRPC = "application/x-protobuf", "application/grpc"
 DELIVERED = range(200, 206)
 TRY_AGAIN = (429, 502, 503, 504)
-UNIMPLEMENTED, UNAUTHENTICATED = 12, 16
+UNIMPLEMENTED, INTERNAL, UNAUTHENTICATED = 12, 13, 16
 CODES = {
     1: "CANCELLED",
     2: "UNKNOWN",
@@ -159,7 +159,7 @@ class Sender:
         body = b"".join((flag, len(message).to_bytes(4), message))
         response = await self._request(target, body, headers)
         code = grpc_status(response)
-        if code == UNIMPLEMENTED and compress is not None:
+        if compress is not None and is_encoding_unknown(code, response):
             self.takes_compressed = False
             self.context.log.warn(
                 f"{self.client.peer} does not take {self.options.compress}: requests go as they are from now on"
@@ -219,6 +219,12 @@ def grpc_status(response: Response) -> int | None:
     """The status of a call; None if there is none."""
     text = grpc_field(response, "grpc-status").strip()
     return int(text) if text.isdecimal() and len(text) < 6 else None
+
+
+def is_encoding_unknown(code: int | None, response: Response) -> bool:
+    """Whether a call failed for its compression: UNIMPLEMENTED, with grpcio INTERNAL."""
+    said = grpc_field(response, "grpc-message")
+    return code == UNIMPLEMENTED or (code == INTERNAL and "grpc-encoding" in said)
 
 
 def grpc_message(body: bytes) -> bytes:

@@ -85,6 +85,7 @@ def sets_of(request: Any, decoded: DecodedMetrics) -> DecodedMetrics:
             for index, message in enumerate(scope_metrics.metrics):
                 try:
                     made.metrics += metrics_of(message, decoded)
+                    keep_metadata(made.external, message)
                 except OtlpError as error:
                     error.under(f".metrics[{index}]").under(f".scopeMetrics[{scope_id}]")
                     raise error.under(f"resourceMetrics[{resource_id}]") from None
@@ -113,6 +114,15 @@ def origin(resource_metrics: Any, scope_metrics: Any) -> dict[str, Any]:
         if message.schema_url:
             made[name] = {"metadata": {"schema_url": message.schema_url}}
     return made
+
+
+def keep_metadata(external: dict[str, Any], message: Any) -> None:
+    """Put the metadata of a metric where CMetrics has it."""
+    if message.metadata and (name := message.WhichOneof("data")):
+        place = external
+        for key in ("otlp", "metrics", KINDS[name].name.lower(), message.name):
+            place = place.setdefault(key, {})
+        place["metadata"] = read_attributes(message.metadata)
 
 
 def metrics_of(message: Any, decoded: DecodedMetrics) -> list[Metric]:

@@ -37,8 +37,8 @@ from tailrace.wire.otlp.protobuf import (
 )
 
 MASK = 0xFFFF_FFFF_FFFF_FFFF
-EXACT_FLOATS = 1 << 53
-"""Whole numbers beyond this lose digits as a double."""
+PLACES = frozenset({"scope_flat_index", "resource_index", "scope_index"})
+"""Of a metric's metadata: which scope it belongs to."""
 
 ORDER = (
     MetricKind.COUNTER,
@@ -78,8 +78,12 @@ def encode_metrics(metrics: MetricSet, labels: Sequence[tuple[str, str]] = ()) -
     made: list[list[bytes]] = [[] for _ in scopes]
     for metric in metrics.of_kind(*ORDER):
         if metric.samples:
-            number = scope_number(metrics.external, metric, resources)
+            metadata = metadata_of(metrics.external, metric)
+            number = scope_number(metadata, resources)
             content = metric_of(metric, statics[metric.kind])
+            content += key_values(
+                b"\x62", {key: value for key, value in metadata.items() if key not in PLACES}
+            )
             made[number].append(message(b"\x12", content))
     contents = iter(made)
     return b"".join(
@@ -127,14 +131,16 @@ def resources_of(external: dict[str, Any]) -> list[dict[str, Any]]:
     return resources
 
 
-def scope_number(
-    external: dict[str, Any], metric: Metric, resources: Sequence[dict[str, Any]]
-) -> int:
-    """Which of all scopes a metric belongs to; the first if nothing is said of it."""
+def metadata_of(external: dict[str, Any], metric: Metric) -> dict[str, Any]:
+    """What is said of a metric beside its samples."""
+    kinds = as_map(as_map(external.get("otlp")).get("metrics"))
+    known = as_map(as_map(kinds.get(KIND_NAMES[metric.kind])).get(metric.full_name))
+    return as_map(known.get("metadata"))
+
+
+def scope_number(told: dict[str, Any], resources: Sequence[dict[str, Any]]) -> int:
+    """Which of all scopes a metric belongs to, by its metadata; the first if nothing is said of it."""
     counts = [len(resource["scopes"]) for resource in resources]
-    known: Any = as_map(as_map(external.get("otlp")).get("metrics"))
-    known = as_map(as_map(known.get(KIND_NAMES[metric.kind])).get(metric.full_name))
-    told = as_map(known.get("metadata"))
     number = told.get("scope_flat_index")
     if type(number) is not int:
         resource, scope = told.get("resource_index"), told.get("scope_index")
@@ -239,8 +245,8 @@ def data_point(metric: Metric, sample: Sample, static: bytes) -> bytes:
 
 
 def numeric(number: int | float) -> bytes:
-    """A number is sent as a double, as in Fluent Bit, unless it would lose digits."""
-    if type(number) is int and abs(number) > EXACT_FLOATS and -(2**63) <= number < 2**63:
+    """A number; an integer of more than 64 bits with its sign goes as a double."""
+    if type(number) is int and -(2**63) <= number < 2**63:
         return b"\x31" + pack_fixed64(number & MASK)
     return b"\x21" + pack_double(number)
 

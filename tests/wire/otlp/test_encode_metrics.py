@@ -40,7 +40,7 @@ def pairs(point):
 
 
 def test_a_counter_is_a_sum():
-    metric = one(MetricKind.COUNTER, 3, [("env", "test")], unit="By")
+    metric = one(MetricKind.COUNTER, 3.0, [("env", "test")], unit="By")
     assert (metric.name, metric.description, metric.unit) == ("m", "what", "By")
     assert (metric.sum.aggregation_temporality, metric.sum.is_monotonic) == (2, True)
     [point] = metric.sum.data_points
@@ -67,12 +67,26 @@ def test_a_value_of_0_is_there():
 
 @pytest.mark.parametrize(
     ("number", "field"),
-    [(2**53, "as_double"), (2**53 + 1, "as_int"), (-(2**63), "as_int"), (2**63, "as_double")],
+    [
+        (1.0, "as_double"),
+        (1, "as_int"),
+        (2**53 + 1, "as_int"),
+        (-(2**63), "as_int"),
+        (2**63, "as_double"),
+    ],
 )
-def test_a_number_that_a_double_would_falsify_stays_whole(number, field):
+def test_integers_stay_integers(number, field):
     [point] = one(MetricKind.GAUGE, number).gauge.data_points
     assert point.WhichOneof("value") == field
     assert getattr(point, field) == number
+
+
+def test_metadata_of_a_metric_is_passed_on_without_its_place():
+    told = {"metadata": {"a": "b", "scope_flat_index": 0}}
+    metrics = MetricSet(external={"otlp": {"metrics": {"gauge": {"m": told}}}})
+    metrics.metric(MetricKind.GAUGE, "m").set(1.0, EPOCH_NS)
+    [metric] = metrics_of(metrics)
+    assert [(each.key, plain(each.value)) for each in metric.metadata] == [("a", "b")]
 
 
 def test_the_buckets_of_a_histogram_are_counted_each_by_itself():
