@@ -14,6 +14,7 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import groupby, repeat
+from math import floor
 from typing import Any, NamedTuple
 
 import msgpack
@@ -171,7 +172,8 @@ def time_of(value: Any, position: int = 0) -> int:
     if type(value) is int:
         return value * SECOND
     if type(value) is float and -1e11 < value < 1e11:
-        return round(value * 1e9)
+        whole = floor(value)
+        return whole * SECOND + int((value - whole) * 1e9)
     raise MsgpackError(f"{value!r} is no time", position)
 
 

@@ -235,6 +235,8 @@ def with_text_keys(bodies: list[Body]) -> list[Body]:
 def as_key(key: Any) -> str:
     if type(key) is bytes:
         return key.decode("utf-8", "surrogateescape")
+    if key is None or type(key) is bool:
+        return {None: "null", True: "true", False: "false"}[key]
     return key if type(key) is str else str(key)
 
 

@@ -100,12 +100,18 @@ def test_an_event_that_can_not_be_made_stays_as_bytes():
     assert decode_packed(data, 2).bodies == [{"a": 1}, {"msgpack": bad}]
 
 
-@pytest.mark.parametrize("keys", [{1: 2}, {None: 1, 1.5: 2}])
-def test_keys_become_text(keys):
+@pytest.mark.parametrize(
+    ("keys", "text"),
+    [
+        ({1: 2}, {"1": 2}),
+        ({None: 1, True: 2, 1.5: 3, b"k": 4}, {"null": 1, "true": 2, "1.5": 3, "k": 4}),
+    ],
+)
+def test_keys_become_text(keys, text):
     data = packed([1, keys])
     counted = count_packed(data)
     found = read_packed(data).events if counted is None else decode_packed(data, 1)
-    assert found.bodies == [{str(key): value for key, value in keys.items()}]
+    assert found.bodies == [text]
 
 
 def test_groups_are_kept_and_their_marks_are_no_events():
@@ -133,6 +139,24 @@ def test_large_entries_are_split_between_events():
     assert b"".join(part for part, _ in parts) == data
     times = [time for part, count in parts for time in decode_packed(part, count).times]
     assert times == [number * SECOND for number in range(100)]
+
+
+def test_extensions_are_written_as_they_came():
+    data = packed([[event_time(1), {}], {"a": event_time(2), "b": [msgpack.ExtType(7, b"x")]}])
+    times, metadata, bodies, _ = decode_packed(data, 1)
+    assert encode_events(times, metadata, bodies) == data
+
+
+@pytest.mark.parametrize(
+    ("seconds", "time_ns"),
+    [
+        (1700000000.25, 1700000000_250000000),
+        (-1.5, -1_500000000),
+        (1700000000.1, 1700000000_099999904),
+    ],
+)
+def test_floats_are_times_to_the_last_whole_nanosecond(seconds, time_ns):
+    assert read_packed(packed([seconds, {}])).events.times == [time_ns]
 
 
 def test_metadata_that_is_all_empty_is_none():

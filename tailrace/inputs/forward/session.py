@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from tailrace.model import Body, Chunk, Metadata, Receipt
+from tailrace.model import Body, Chunk, Decoded, Metadata, Receipt
 from tailrace.net.acceptor import Outflow, peer_of
 from tailrace.net.gathering import BATCH_BYTES
 from tailrace.wire.compression import CompressionError, decompress
@@ -20,7 +20,7 @@ from tailrace.wire.forward.reading import (
     ack,
     read_message,
 )
-from tailrace.wire.packed import count_packed, decode_packed, split_packed, with_text_keys
+from tailrace.wire.packed import count_packed, decode_packed, grouped, split_packed, with_text_keys
 
 if TYPE_CHECKING:
     from tailrace.inputs.forward import Forward
@@ -191,22 +191,21 @@ class Session(asyncio.Protocol):
     # Events
 
     def put_run(self, run: Run) -> None:
-        metadata = run.metadata if any(run.metadata) else None
-        chunk = Chunk(
-            self.owner.tag_of(run.tag), run.times, with_text_keys(run.bodies), metadata, run.nbytes
-        )
-        self.put([chunk], run.chunks)
+        events = grouped(run.times, run.metadata, with_text_keys(run.bodies))
+        self.put([self.chunk_of(run.tag, events, run.nbytes)], run.chunks)
+
+    def chunk_of(self, tag: str, events: Decoded, nbytes: int) -> Chunk:
+        times, metadata, bodies, groups = events
+        return Chunk(self.owner.tag_of(tag), times, bodies, metadata, nbytes, groups)
 
     def put_entries(self, message: Listed | Packed, entries: Entries, nbytes: int) -> None:
-        times, metadata, bodies, groups = entries.events
         if entries.refused:
             why = (
                 f"{self.peer}: dropped {entries.refused} entries of '{message.tag}': {entries.why}"
             )
             self.owner.give_up(entries.refused, why, "no event")
-        tag = self.owner.tag_of(message.tag)
-        chunks = [Chunk(tag, times, bodies, metadata, nbytes, groups)] if bodies else []
-        self.put(chunks, [] if message.chunk is None else [message.chunk])
+        acks = [] if message.chunk is None else [message.chunk]
+        self.put([self.chunk_of(message.tag, entries.events, nbytes)], acks)
 
     def put_packed(self, message: Packed) -> None:
         owner = self.owner
@@ -229,7 +228,7 @@ class Session(asyncio.Protocol):
             return
         parts = split_packed(data, total, BATCH_BYTES)
         self.put(
-            [Chunk.of_packed(tag, part, count, decode_packed) for part, count in parts if count],
+            [Chunk.of_packed(tag, part, count, decode_packed) for part, count in parts],
             acks,
         )
 
@@ -238,7 +237,7 @@ class Session(asyncio.Protocol):
         owner = self.owner
         wanted = []
         for chunk in chunks:
-            if chunk.tag:
+            if chunk.tag and chunk.count:
                 wanted.append(chunk)
             elif chunk.count:
                 owner.give_up(chunk.count, f"{self.peer}: dropped: events without a tag", "no tag")

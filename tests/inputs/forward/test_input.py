@@ -327,6 +327,17 @@ def test_what_is_no_message_ends_its_connection_alone_and_is_counted(bad):
     serve(scenario, "buffer_max_size 8000\nbuffer_chunk_size 1000")
 
 
+def test_a_mark_of_a_group_is_no_event():
+    begin = msgpack.ExtType(0, b"\xff" * 4 + bytes(4))
+
+    async def scenario(server):
+        answer = await server.send(pack(["t", begin, {}, {"chunk": "a"}], ["t", 1, {"n": 1}]))
+        assert unpack(answer) == [{"ack": "a"}]
+        assert server.events == [("t", {"n": 1})]
+
+    serve(scenario)
+
+
 def test_entries_that_are_no_events_are_counted_and_the_others_kept():
     async def scenario(server):
         answer = await server.send(
