@@ -75,6 +75,8 @@ def test_metadata_is_kept_where_it_can_be():
     by_event = Manner(tag=Template("$a"))
     options = {"fluent_signal": 0, "metadata": {"m": 2}}
     assert written(chunk, by_event) == [["1", TIME, {"a": 1}, options]]
+    acked = written(chunk, Manner(tag=Template("$a"), wants_ack=True))
+    assert list(acked[0][3]) == ["chunk", "fluent_signal", "metadata"]
 
 
 def test_an_ack_token_is_of_the_events():
@@ -89,7 +91,8 @@ def test_an_ack_token_is_of_the_events():
 
 def test_each_message_has_a_token_of_its_own():
     chunk = chunk_of([{"a": 1}, {"a": 2}], "t")
-    messages = encode(chunk, Manner(tag=Template("$a"), wants_ack=True), 0)
+    manner = Manner(tag=Template("$a"), with_options=True, wants_ack=True)
+    messages = encode(chunk, manner, 0)
     expected = [
         token(encode_events(chunk.times[at : at + 1], None, chunk.bodies[at : at + 1]))
         for at in range(2)

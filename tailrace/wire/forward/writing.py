@@ -11,7 +11,6 @@ import hashlib
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Any, NamedTuple
 
 from tailrace.model import LOGS, METRICS, Chunk
@@ -22,7 +21,6 @@ from tailrace.wire.forward import CHUNK, COMPRESSED, METADATA, SIGNAL, SIGNAL_NU
 from tailrace.wire.msgpack import (
     OLD_HEAD,
     SECOND,
-    TIME,
     count_events,
     encode_bodies,
     encode_each,
@@ -36,6 +34,8 @@ TOKEN_BYTES = 16
 GROUP_TIME = b"\x00\xff\xff\xff\xff"
 """The end of the type and the seconds of the EventTime that begins a group; seldom anything else."""
 GZIP = "gzip"
+STAMP = struct.Struct(">HQ")
+"""EventTime as fixext8: type, then seconds and nanoseconds."""
 
 
 @dataclass(slots=True, frozen=True)
@@ -69,7 +69,7 @@ class Message(NamedTuple):
 
 
 def encode(chunk: Chunk, manner: Manner, now_ns: int) -> list[Message]:
-    """The messages that a chunk becomes: one, or one for each event (`Manner.is_by_event`), in their order."""
+    """The messages that a chunk becomes, in their order: one for each that is acknowledged, else what is sent at once."""
     if chunk.kind is not LOGS:
         return [_signal(chunk, manner, now_ns)]
     if manner.is_by_event:
@@ -111,25 +111,34 @@ def entry_count(chunk: Chunk, entries: bytes) -> int:
 def _by_event(chunk: Chunk, manner: Manner) -> list[Message]:
     template = manner.tag
     assert template is not None
-    times, metadata, bodies = chunk.times, chunk.metadata, chunk.bodies
-    tokens: Sequence[str] = ()
-    if manner.wants_ack:
-        tokens = [token_of(event) for event in encode_each(times, metadata, bodies)]
-    plain = pack(options_of(chunk, manner, "", 0))
+    bodies, metadata = chunk.bodies, chunk.metadata
     render, tag = template.render, chunk.tag
+    packed_tags: dict[str, bytes] = {}
+    tags = [render(body, tag) for body in bodies]
+    for text in set(tags):
+        packed_tags[text] = pack(text)
+    parts = [b"\x94"] * (5 * len(bodies))
+    parts[1::5] = map(packed_tags.__getitem__, tags)
+    parts[2::5] = stamps_of(chunk.times, manner.time_as_integer)
+    parts[3::5] = encode_bodies(bodies)
+    plain = options_of(chunk, manner, "", 0)
+    if not manner.wants_ack:
+        options = pack(plain)
+        parts[4::5] = (
+            [options] * len(bodies)
+            if metadata is None
+            else [pack({**plain, METADATA: meta}) if meta else options for meta in metadata]
+        )
+        return [Message((b"".join(parts),), "")]
     messages = []
-    for index, (time, body, packed) in enumerate(
-        zip(times, bodies, encode_bodies(bodies), strict=True)
-    ):
-        token = tokens[index] if tokens else ""
-        meta = metadata[index] if metadata is not None else None
-        options = plain
-        if token or meta:
-            given = options_of(chunk, manner, token, 0)
-            options = pack({**given, METADATA: meta} if meta else given)
-        stamp = pack(time // SECOND) if manner.time_as_integer else encode_time(time)
-        message = b"\x94" + pack(render(body, tag)) + stamp + packed + options
-        messages.append(Message((message,), token))
+    events = encode_each(chunk.times, metadata, bodies)
+    for index, event in enumerate(events):
+        token = token_of(event)
+        given = options_of(chunk, manner, token, 0)
+        if metadata is not None and metadata[index]:
+            given[METADATA] = metadata[index]
+        parts[5 * index + 4] = pack(given)
+        messages.append(Message((b"".join(parts[5 * index : 5 * index + 5]),), token))
     return messages
 
 
@@ -187,19 +196,20 @@ def bare_events(chunk: Chunk, whole_seconds: bool = False) -> bytes:
     packed = chunk.packed
     if packed is not None and not whole_seconds and packed.startswith(OLD_HEAD):
         return packed
-    times = chunk.times
     bodies: Sequence[Body] = chunk.bodies
-    heads = repeat(b"\x92", len(bodies))
-    if whole_seconds:
-        stamps = [pack(time // SECOND) for time in times]
-    elif is_usual(times):
-        heads = repeat(OLD_HEAD, len(bodies))
-        stamps = [TIME.pack(time // SECOND << 32 | time % SECOND) for time in times]
-    else:
-        stamps = [encode_time(time) for time in times]
-    parts = [b""] * (3 * len(bodies))
-    parts[0::3], parts[1::3], parts[2::3] = heads, stamps, encode_bodies(bodies)
+    parts = [b"\x92"] * (3 * len(bodies))
+    parts[1::3], parts[2::3] = stamps_of(chunk.times, whole_seconds), encode_bodies(bodies)
     return b"".join(parts)
+
+
+def stamps_of(times: Sequence[int], whole_seconds: bool) -> list[bytes]:
+    """Each time as EventTime, or as an integer."""
+    if whole_seconds:
+        return [pack(time // SECOND) for time in times]
+    if is_usual(times):
+        stamp = STAMP.pack
+        return [stamp(0xD700, time // SECOND << 32 | time % SECOND) for time in times]
+    return [encode_time(time) for time in times]
 
 
 def array_head(count: int) -> bytes:
