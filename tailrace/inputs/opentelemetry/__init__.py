@@ -17,7 +17,7 @@ A request is answered with success when its data is delivered, or lies in filesy
 was counted; a client that gets no such answer may send it again. What can't be taken of a request (data points without a value) is named in the answer, as
 OTLP's partial success.
 
-Needs the extra `otlp` for all but logs in JSON: `pip install tailrace[otlp]`.
+Metrics, traces and profiles need the extra `otlp`: `pip install tailrace[otlp]`. Logs need nothing more.
 """
 
 from __future__ import annotations

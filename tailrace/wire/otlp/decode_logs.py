@@ -9,19 +9,27 @@ from __future__ import annotations
 
 from binascii import unhexlify
 from dataclasses import dataclass
+from struct import error as StructError
 from typing import Any
 
 import orjson
 
 from tailrace.model import Body, Decoded, Group, Groups, Metadata
-from tailrace.wire.otlp.errors import MOST_ITEMS, OtlpError, TooMany, messages
-from tailrace.wire.otlp.values import (
-    integer,
-    plain_attributes,
-    plain_value,
-    read_attributes,
-    read_value,
+from tailrace.wire.otlp.errors import MOST_ITEMS, OtlpError, TooMany
+from tailrace.wire.otlp.reading import (
+    SIZED,
+    Pairs,
+    attributes_at,
+    cut_off,
+    fields,
+    fixed32_at,
+    fixed64_at,
+    skip,
+    text_of,
+    value_at,
+    varint_at,
 )
+from tailrace.wire.otlp.values import integer, plain_attributes, plain_value
 
 BODY_KEY, METADATA_KEY = "log", "otlp"
 
@@ -36,85 +44,183 @@ class LogKeys:
 
 def decode_logs(data: bytes, keys: LogKeys, now_ns: int) -> Decoded:
     """The events of an `ExportLogsServiceRequest` as protobuf; `OtlpError` if it is none."""
-    request = messages("collector.logs.v1.logs_service").ExportLogsServiceRequest()
+    decoder = Decoder(data, keys, now_ns)
     try:
-        request.ParseFromString(data)
-    except Exception as error:  # the library's DecodeError has no home that is imported already
-        raise OtlpError(f"no protobuf of logs: {error}") from None
-    times: list[int] = []
-    metadata: list[Metadata] = []
-    bodies: list[Body] = []
-    groups: Groups = []
-    body_key, meta_key = keys.body, keys.metadata
-    for resource_id, resource_logs in enumerate(request.resource_logs):
-        for scope_id, scope_logs in enumerate(resource_logs.scope_logs):
-            records = scope_logs.log_records
-            if not records:
-                continue
-            if len(bodies) + len(records) > MOST_ITEMS:
-                raise TooMany(f"more than {MOST_ITEMS} records")
-            group = group_of(resource_logs, scope_logs, resource_id, scope_id)
-            groups += [group] * len(records)
-            for record in records:
-                time_ns, observed_ns = record.time_unix_nano, record.observed_time_unix_nano
-                times.append(time_ns or observed_ns or now_ns)
-                metadata.append({meta_key: details_of(record, time_ns, observed_ns)})
-                value = read_value(record.body)
-                if body_key:
-                    bodies.append({body_key: value})
-                elif type(value) is dict:
-                    bodies.append(value)
-                else:
-                    bodies.append({BODY_KEY: value})
-    return Decoded(times, metadata, bodies, groups or None)
+        decoder.request()
+    except (IndexError, StructError):
+        raise cut_off() from None
+    groups = decoder.groups
+    return Decoded(decoder.times, decoder.metadata, decoder.bodies, groups or None)
 
 
-def details_of(record: Any, time_ns: int, observed_ns: int) -> Metadata:
-    """What a record says beside its body."""
-    made: Metadata = {}
-    if observed_ns:
-        made["observed_timestamp"] = observed_ns
-    if time_ns:
-        made["timestamp"] = time_ns
-    if record.severity_number:
-        made["severity_number"] = record.severity_number
-    if record.severity_text:
-        made["severity_text"] = record.severity_text
-    if record.attributes:
-        made["attributes"] = read_attributes(record.attributes)
-    if record.dropped_attributes_count:
-        made["dropped_attributes_count"] = record.dropped_attributes_count
-    if record.trace_id:
-        made["trace_id"] = record.trace_id
-    if record.span_id:
-        made["span_id"] = record.span_id
-    made["trace_flags"] = record.flags & 0xFF
-    if record.event_name:
-        made["event_name"] = record.event_name
-    return made
+class Decoder:
+    """Walks one request."""
+
+    def __init__(self, data: bytes, keys: LogKeys, now_ns: int) -> None:
+        self.data = data
+        self.keys = keys
+        self.now_ns = now_ns
+        self.pairs = PAIRS
+        self.times: list[int] = []
+        self.metadata: list[Metadata] = []
+        self.bodies: list[Body] = []
+        self.groups: Groups = []
+
+    def request(self) -> None:
+        resource_id = 0
+        for tag, _, at, end in fields(self.data, 0, len(self.data)):
+            if tag == 0x0A:
+                self.resource_logs(at, end, resource_id)
+                resource_id += 1
+
+    def resource_logs(self, at: int, end: int, resource_id: int) -> None:
+        """`ResourceLogs`: the resource may stand behind its scopes, so they are looked for first."""
+        resource: Body = {}
+        scopes: list[tuple[int, int]] = []
+        schema_url = ""
+        is_known = False
+        for tag, _, start, stop in fields(self.data, at, end):
+            if tag == 0x0A:
+                resource |= self.resource(start, stop)
+                is_known = True
+            elif tag == 0x12:
+                scopes.append((start, stop))
+            elif tag == 0x1A:
+                schema_url = text_of(self.data[start:stop])
+        if schema_url or is_known:
+            resource["schema_url"] = schema_url
+        for scope_id, (start, stop) in enumerate(scopes):
+            self.scope_logs(start, stop, resource, schema(resource_id, scope_id))
+
+    def resource(self, at: int, end: int) -> Body:
+        made: Body = {}
+        if attributes := attributes_at(self.data, at, end, 0x0A):
+            made["attributes"] = attributes
+        for tag, number, _, _ in fields(self.data, at, end):
+            if tag == 0x10 and number & MASK_32:
+                made["dropped_attributes_count"] = number & MASK_32
+        return made
+
+    def scope_logs(self, at: int, end: int, resource: Body, metadata: Metadata) -> None:
+        """`ScopeLogs`: its records, all of one group."""
+        data = self.data
+        scope: Body = {}
+        schema_url = ""
+        before = len(self.bodies)
+        for tag, _, start, stop in fields(data, at, end):
+            if tag == 0x12:
+                self.record(start, stop)
+            elif tag == 0x0A:
+                scope |= self.scope(start, stop)
+            elif tag == 0x1A:
+                schema_url = text_of(data[start:stop])
+        count = len(self.bodies) - before
+        if len(self.bodies) > MOST_ITEMS:
+            raise TooMany(f"more than {MOST_ITEMS} records")
+        if count:
+            of_scope = {"schema_url": schema_url, **scope} if schema_url else scope
+            group = Group(metadata, {"resource": resource, "scope": of_scope})
+            self.groups += [group] * count
+
+    def scope(self, at: int, end: int) -> Body:
+        name = version = ""
+        dropped = 0
+        for tag, number, start, stop in fields(self.data, at, end):
+            if tag == 0x0A:
+                name = text_of(self.data[start:stop])
+            elif tag == 0x12:
+                version = text_of(self.data[start:stop])
+            elif tag == 0x20:
+                dropped = number & MASK_32
+        made = {"name": name, "version": version}
+        made = {key: text for key, text in made.items() if text}
+        attributes = attributes_at(self.data, at, end, 0x1A)
+        more = {"attributes": attributes, "dropped_attributes_count": dropped}
+        return {**made, **{key: value for key, value in more.items() if value}}
+
+    def record(self, at: int, end: int) -> None:
+        """`LogRecord`: the fields in the order in which they come, the most frequent ones without a call."""
+        data, pairs = self.data, self.pairs
+        time_ns = observed_ns = severity = dropped = flags = 0
+        text = event_name = ""
+        trace_id = span_id = b""
+        value: Any = None
+        attributes: dict[str, Any] = {}
+        while at < end:
+            tag = data[at]
+            if tag & 7 == SIZED and tag < 128:
+                size = data[at + 1]
+                at += 2
+                if size > 127:
+                    size, at = varint_at(data, at - 1)
+                stop = at + size
+                if stop > end:
+                    raise cut_off()
+                if tag == 0x32:
+                    key, found = pairs[data[at:stop]]
+                    attributes[key] = found
+                elif tag == 0x2A:
+                    value = value_at(data, at, stop)
+                elif tag == 0x4A:
+                    trace_id = data[at:stop]
+                elif tag == 0x52:
+                    span_id = data[at:stop]
+                elif tag == 0x1A:
+                    text = data[at:stop].decode("utf-8", "surrogateescape")
+                elif tag == 0x62:
+                    event_name = data[at:stop].decode("utf-8", "surrogateescape")
+                elif tag == SIZED:
+                    skip(data, at, tag, end)
+            elif tag == 0x09:
+                (time_ns,) = fixed64_at(data, at + 1)
+                stop = at + 9
+            elif tag == 0x59:
+                (observed_ns,) = fixed64_at(data, at + 1)
+                stop = at + 9
+            else:
+                tag, at = varint_at(data, at)
+                stop = skip(data, at, tag, end)
+                if tag == 0x10:
+                    number = varint_at(data, at)[0] & MASK_32
+                    severity = number - (1 << 32) if number >> 31 else number
+                elif tag == 0x38:
+                    dropped = varint_at(data, at)[0] & MASK_32
+                elif tag == 0x45:
+                    (flags,) = fixed32_at(data, at)
+            at = stop
+        if at > end:
+            raise cut_off()
+        told: Metadata = {}
+        if observed_ns:
+            told["observed_timestamp"] = observed_ns
+        if time_ns:
+            told["timestamp"] = time_ns
+        if severity:
+            told["severity_number"] = severity
+        if text:
+            told["severity_text"] = text
+        if attributes:
+            told["attributes"] = attributes
+        if dropped:
+            told["dropped_attributes_count"] = dropped
+        if trace_id:
+            told["trace_id"] = trace_id
+        if span_id:
+            told["span_id"] = span_id
+        told["trace_flags"] = flags & 0xFF
+        if event_name:
+            told["event_name"] = event_name
+        keys = self.keys
+        self.times.append(time_ns or observed_ns or self.now_ns)
+        self.metadata.append({keys.metadata: told})
+        if keys.body:
+            self.bodies.append({keys.body: value})
+        else:
+            self.bodies.append(value if type(value) is dict else {BODY_KEY: value})
 
 
-def group_of(resource_logs: Any, scope_logs: Any, resource_id: int, scope_id: int) -> Group:
-    resource, scope = resource_logs.resource, scope_logs.scope
-    of_resource: Body = {}
-    if resource.attributes:
-        of_resource["attributes"] = read_attributes(resource.attributes)
-    if resource.dropped_attributes_count:
-        of_resource["dropped_attributes_count"] = resource.dropped_attributes_count
-    if resource_logs.schema_url or resource_logs.HasField("resource"):
-        of_resource["schema_url"] = resource_logs.schema_url
-    of_scope: Body = {}
-    if scope_logs.schema_url:
-        of_scope["schema_url"] = scope_logs.schema_url
-    if scope.name:
-        of_scope["name"] = scope.name
-    if scope.version:
-        of_scope["version"] = scope.version
-    if scope.attributes:
-        of_scope["attributes"] = read_attributes(scope.attributes)
-    if scope.dropped_attributes_count:
-        of_scope["dropped_attributes_count"] = scope.dropped_attributes_count
-    return Group(schema(resource_id, scope_id), {"resource": of_resource, "scope": of_scope})
+MASK_32 = 0xFFFF_FFFF
+PAIRS = Pairs()
 
 
 def schema(resource_id: int, scope_id: int) -> Metadata:
@@ -157,7 +263,7 @@ OTHER_FIELDS = frozenset(
 BY_LETTERS: dict[str, str] = {name.lower(): name for name in RECORD_FIELDS | OTHER_FIELDS}
 
 
-def fields(given: Any, known: frozenset[str]) -> dict[str, Any]:
+def named_fields(given: Any, known: frozenset[str]) -> dict[str, Any]:
     """An object with its names as they should be written; `OtlpError` if it is none."""
     if type(given) is not dict:
         raise OtlpError("no object")
@@ -192,7 +298,7 @@ def decode_logs_json(data: bytes, keys: LogKeys, now_ns: int) -> Decoded:
     except orjson.JSONDecodeError as error:
         raise OtlpError(f"no JSON: {error}") from None
     made = Decoded([], [], [], [])
-    request = fields(given, OTHER_FIELDS)
+    request = named_fields(given, OTHER_FIELDS)
     for resource_id, entry in enumerate(array(request, "resourceLogs", required=True)):
         try:
             take_resource(entry, resource_id, keys, now_ns, made)
@@ -202,10 +308,10 @@ def decode_logs_json(data: bytes, keys: LogKeys, now_ns: int) -> Decoded:
 
 
 def take_resource(given: Any, resource_id: int, keys: LogKeys, now_ns: int, made: Decoded) -> None:
-    resource_logs = fields(given, OTHER_FIELDS)
+    resource_logs = named_fields(given, OTHER_FIELDS)
     of_resource: Body = {}
     if type(resource_logs.get("resource")) is dict:
-        resource = fields(resource_logs["resource"], OTHER_FIELDS)
+        resource = named_fields(resource_logs["resource"], OTHER_FIELDS)
         if "attributes" in resource:
             try:
                 of_resource["attributes"] = attributes(resource)
@@ -217,7 +323,7 @@ def take_resource(given: Any, resource_id: int, keys: LogKeys, now_ns: int, made
         of_resource["schema_url"] = resource_logs["schemaUrl"]
     for scope_id, entry in enumerate(array(resource_logs, "scopeLogs", required=True)):
         try:
-            scope_logs = fields(entry, OTHER_FIELDS)
+            scope_logs = named_fields(entry, OTHER_FIELDS)
             body: Body = {"resource": of_resource}
             if (of_scope := scope_of(scope_logs)) is not None:
                 body["scope"] = of_scope
@@ -240,7 +346,7 @@ def scope_of(scope_logs: dict[str, Any]) -> Body | None:
         return None
     made: Body = {}
     if type(given) is dict:
-        scope = fields(given, OTHER_FIELDS)
+        scope = named_fields(given, OTHER_FIELDS)
         for name in ("name", "version"):
             if type(scope.get(name)) is str:
                 made[name] = scope[name]
@@ -261,7 +367,7 @@ def take_records(records: list[Any], keys: LogKeys, now_ns: int, made: Decoded) 
     assert metadata is not None
     for index, entry in enumerate(records):
         try:
-            record = fields(entry, RECORD_FIELDS)
+            record = named_fields(entry, RECORD_FIELDS)
             times.append(time_of(record, now_ns))
             metadata.append({keys.metadata: details_of_json(record)})
             bodies.append(body_of(record, keys.body))
@@ -271,6 +377,9 @@ def take_records(records: list[Any], keys: LogKeys, now_ns: int, made: Decoded) 
 
 def time_of(record: dict[str, Any], now_ns: int) -> int:
     """When the record happened, or was observed, or now, in nanoseconds."""
+    given = record.get("timeUnixNano")
+    if type(given) is str and given.isdecimal() and 0 < len(given) < 20 and (at := int(given)):
+        return at
     for name in ("timeUnixNano", "observedTimeUnixNano"):
         given = record.get(name, 0)
         if given and (time_ns := integer(given, f".{name}", least=0)):

@@ -74,16 +74,16 @@ def plain_attributes(given: Any, depth: int = 0) -> dict[str, Any]:
     made: dict[str, Any] = {}
     for index, pair in enumerate(given):
         try:
-            key, value = pair["key"], pair.get("value", MISSING)
-        except (KeyError, TypeError, AttributeError):
+            key, value = pair["key"], pair["value"]
+            if type(key) is str:  # as most are: text
+                text = value["stringValue"]
+                if type(text) is str and len(value) == 1:
+                    made[key] = text
+                    continue
+        except (KeyError, TypeError):
             key, value = odd_pair(pair, index)
         if type(key) is not str:
             raise OtlpError("no text").under(f"[{index}].key")
-        if type(value) is dict and len(value) == 1:  # text, as most values are
-            text = value.get("stringValue")
-            if type(text) is str:
-                made[key] = text
-                continue
         try:
             made[key] = attribute(value, depth)
         except OtlpError as error:
@@ -104,9 +104,11 @@ def attribute(value: Any, depth: int) -> Any:
 
 
 def odd_pair(pair: Any, index: int) -> tuple[Any, Any]:
-    """Key and value of a pair whose names are written in other letters."""
+    """Key and value of a pair, also of one whose names are written in other letters."""
     if type(pair) is not dict:
         raise OtlpError("no object").under(f"[{index}]")
+    if "key" in pair:
+        return pair["key"], pair.get("value", MISSING)
     lower = {key.lower(): value for key, value in pair.items()}
     if "key" not in lower:
         raise OtlpError("key is missing").under(f"[{index}]")
@@ -133,6 +135,8 @@ def int_value(held: Any, depth: int) -> int:
 
 def integer(held: Any, name: str, least: int = LEAST_INTEGER) -> int:
     """A whole number, also as text, of at most 64 bits."""
+    if type(held) is str and held.isdecimal() and held.isascii() and len(held) < 20:
+        return int(held)
     if type(held) is str and INTEGER.fullmatch(held):
         held = int(held)
     if type(held) is float and held.is_integer():
