@@ -98,11 +98,13 @@ def counts_v1(view: View) -> dict[str, dict[str, dict[str, int]]]:
             short = metric.removeprefix("fluentbit_input_").removesuffix("_total")
             if instance["name"] in inputs and short != metric and metric not in NOT_IN_V1:
                 inputs[instance["name"]][short] = view.number(metric, instance["name"])
-    emitting = {each["name"] for each in view.topology["filters"] if each["emits"]}
+    known = {each["name"]: each["emits"] for each in view.topology["filters"]}
     filters = {}
     for name in view.names("fluentbit_filter_records_total"):
+        if name not in known:  # a processor of an input
+            continue
         keys = ["drop_records", "add_records", "records", "bytes", "drop_bytes"]
-        if name in emitting:
+        if known[name]:
             keys.append("emit_records")
         filters[name] = {key: view.number(f"fluentbit_filter_{key}_total", name) for key in keys}
     outputs = {

@@ -16,16 +16,55 @@ from bisect import bisect_left
 class InputBook:
     """Events of one input; `bytes` as MessagePack, `in_flight_bytes` raw."""
 
-    __slots__ = ("bytes", "dropped", "held_bytes", "held_chunks", "in_flight_bytes", "records")
+    __slots__ = (
+        "byte_change",
+        "bytes",
+        "dropped",
+        "held_bytes",
+        "held_chunks",
+        "in_flight_bytes",
+        "record_change",
+        "records",
+    )
 
     def __init__(self, records: int = 0) -> None:
         self.records = records
         self.bytes = 0
+        self.record_change = 0
+        """What its processors made of its records: Fluent Bit counts an input behind them."""
+        self.byte_change = 0
         self.in_flight_bytes = 0
         self.held_bytes = 0
         """In flight as MessagePack."""
         self.held_chunks = 0
         self.dropped: dict[str, int] = {}
+
+
+class ProcessorBook:
+    """How often one processor was run, and the logs before and behind it; under Fluent Bit's labels."""
+
+    __slots__ = ("added", "dropped", "errors", "invocations", "items_in", "items_out")
+
+    def __init__(self) -> None:
+        self.invocations = 0
+        self.errors = 0
+        self.items_in = 0
+        self.items_out = 0
+        self.dropped = 0
+        self.added = 0
+
+    def count(self, before: int, after: int) -> None:
+        """A chunk of logs had so many events before and behind it."""
+        self.items_in += before
+        self.items_out += after
+        if after < before:
+            self.dropped += before - after
+        else:
+            self.added += after - before
+
+
+ProcessorLabels = tuple[str, str, str, str, str]
+"""Scope (input or output), owner, processor, stage (its place), signal."""
 
 
 class FilterBook:
@@ -38,6 +77,7 @@ class FilterBook:
         "emitted",
         "emitted_bytes",
         "failed_chunks",
+        "is_processor",
         "records",
         "removed",
         "removed_bytes",
@@ -54,6 +94,8 @@ class FilterBook:
         self.emitted_bytes = 0
         self.failed_chunks = 0
         self.dropped: dict[str, int] = {}
+        self.is_processor = False
+        """It is no filter: Fluent Bit tells of it under other names."""
 
 
 WAIT_BUCKETS = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 15.0, 30.0, 60.0)
@@ -152,7 +194,7 @@ class OutputBook:
 class Books:
     """The books of one pipeline, by instance name."""
 
-    __slots__ = ("filters", "inputs", "outputs", "passed", "unmatched", "unrouted")
+    __slots__ = ("filters", "inputs", "outputs", "passed", "processors", "unmatched", "unrouted")
 
     def __init__(
         self,
@@ -169,6 +211,7 @@ class Books:
         """Events that came through all filters."""
         self.unrouted = unrouted
         """Events that no output wanted."""
+        self.processors: dict[ProcessorLabels, ProcessorBook] = {}
         self.unmatched: dict[str, RouteBook] = {}
         """The same of logs, by their source."""
 

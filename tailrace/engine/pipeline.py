@@ -12,7 +12,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from tailrace.config.errors import FAILED_START, ConfigError, InvalidConfiguration, Problems
-from tailrace.engine.books import Books, FilterBook, InputBook, OutputBook, RouteBook
+from tailrace.engine.books import (
+    Books,
+    FilterBook,
+    InputBook,
+    OutputBook,
+    ProcessorBook,
+    RouteBook,
+)
 from tailrace.engine.build import Instance, Plan
 from tailrace.engine.busy import BusyClock, Timed
 from tailrace.engine.lane import Item
@@ -55,6 +62,7 @@ RECHECK_SECONDS = 0.5
 QUEUE_RESTART_SECONDS = 1.0
 RETIRE_SECONDS = 0.05
 DEFAULT_RETRY_LIMIT = 1
+GROUPS = ("logs", "metrics", "traces", "profiles")
 LINE_PADDING = 8
 """Bytes by which Fluent Bit writes an event of a raw line longer than need be."""
 
@@ -164,7 +172,11 @@ class Pipeline:
                 tables.routes[port.name] = read_routes(options.routes, section, names, problems)
             before = known.input_steps.get(port.name, ())
             if [step.instance for step in before] != port.instance.processors or not before:
-                before = tuple(self._filter_step(each) for each in port.instance.processors)
+                units = self._units("input", port.instance)
+                before = tuple(
+                    self._filter_step(each, unit)
+                    for each, unit in zip(port.instance.processors, units, strict=True)
+                )
                 for number, step in enumerate(before, 1):
                     self._let_processor_emit(step, before[number:])
             tables.input_steps[port.name] = before
@@ -207,9 +219,21 @@ class Pipeline:
         self._let_emit(instance, port)
         return port
 
-    def _filter_step(self, instance: Instance) -> FilterStep:
+    def _units(self, scope: str, owner: Instance) -> list[ProcessorBook]:
+        """Books of the processors of an input or output, which Fluent Bit numbers group by group."""
+        groups = [each.section.group or GROUPS[0] for each in owner.processors]
+        order = sorted(range(len(groups)), key=lambda place: GROUPS.index(groups[place]))
+        made: dict[int, ProcessorBook] = {}
+        for stage, place in enumerate(order):
+            plugin = owner.processors[place].context.plugin
+            labels = (scope, owner.name, plugin, str(stage), groups[place])
+            made[place] = self.books.processors.setdefault(labels, ProcessorBook())
+        return [made[place] for place in range(len(groups))]
+
+    def _filter_step(self, instance: Instance, unit: ProcessorBook | None = None) -> FilterStep:
         book = self.books.filters.setdefault(instance.name, FilterBook())
-        step = FilterStep(instance, book, self.busy)
+        book.is_processor = instance.kind == "processor"
+        step = FilterStep(instance, book, self.busy, unit)
         emitter = Source(
             getattr(instance.options, "emitter_name", "") or f"emitter_for_{instance.name}"
         )
@@ -234,7 +258,10 @@ class Pipeline:
                     where=f"{each.kind} {each.context.plugin} ({each.name})",
                     exit_code=FAILED_START,
                 )
-        steps = [self._output_step(each) for each in instance.processors]
+        steps = [
+            FilterStep(each, FilterBook(), self.busy, unit)
+            for each, unit in zip(instance.processors, self._units("output", instance), strict=True)
+        ]
         prepare = (lambda chunk: apply_steps(chunk.copy(deep=True), steps)) if steps else None
         spill = None
         if options.queue_full == "overflow":
@@ -292,9 +319,6 @@ class Pipeline:
         )
         return None
 
-    def _output_step(self, instance: Instance) -> FilterStep:
-        return FilterStep(instance, FilterBook(), self.busy)
-
     # The way of a chunk
 
     def ingest(self, chunk: Chunk, port: InputPort) -> None:
@@ -307,8 +331,11 @@ class Pipeline:
         book.in_flight_bytes += chunk.nbytes
         self._hold(chunk, book)
         chunk.stream = port.name, chunk.stream
-        for step in self._input_steps[port.name]:
-            chunk = apply_step(chunk, step)
+        if steps := self._input_steps[port.name]:
+            count, size = chunk.count, chunk.measured
+            chunk = apply_steps(chunk, steps)
+            book.record_change += chunk.count - count
+            book.byte_change += (chunk.measured if chunk.count else 0) - size
         self._pending.append((chunk, port.source))
         self._work_off()
 

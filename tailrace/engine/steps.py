@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import groupby
 
-from tailrace.engine.books import FilterBook
+from tailrace.engine.books import FilterBook, ProcessorBook
 from tailrace.engine.build import Instance
 from tailrace.engine.busy import BusyClock
 from tailrace.engine.tracing import Trace
-from tailrace.model import Chunk, merge
+from tailrace.model import LOGS, Chunk, merge
 from tailrace.model.condition import Condition
 from tailrace.wire.size import packed_size
 
@@ -19,11 +19,19 @@ from tailrace.wire.size import packed_size
 class FilterStep:
     """One filter in the way of a chunk, with its book. A failing filter leaves the chunk as it is."""
 
-    def __init__(self, instance: Instance, book: FilterBook, busy: BusyClock) -> None:
+    def __init__(
+        self,
+        instance: Instance,
+        book: FilterBook,
+        busy: BusyClock,
+        unit: ProcessorBook | None = None,
+    ) -> None:
         self._busy = busy
         self._key = (instance.kind, instance.name)
         self.instance = instance
         self.book = book
+        self.unit = unit
+        """Of a processor: what Fluent Bit counts beside the book."""
         self.handles = instance.plugin.handles
         if instance.section.group:
             self.handles &= instance.plugin.context.signal
@@ -44,6 +52,10 @@ class FilterStep:
             return chunk
         finally:
             self._busy.leave()
+        if self.unit is not None:
+            self.unit.invocations += 1
+            if chunk.kind is LOGS:
+                self.unit.count(before, result.count)
         change = result.count - before
         result.padding, result.measured = padding, before_bytes
         if change or self.padding is not None:
@@ -60,7 +72,7 @@ class FilterStep:
         size = packed_size(result)
         if not change and size == result.measured:
             return
-        if self.padding is not None:
+        if self.padding is not None and result.kind is LOGS:
             size += (self.padding - result.padding) * result.count
             result.padding = self.padding
         result.measured = max(0, size)
@@ -68,6 +80,9 @@ class FilterStep:
 
     def _note_failure(self, error: Exception) -> None:
         self.book.failed_chunks += 1
+        if self.unit is not None:
+            self.unit.invocations += 1
+            self.unit.errors += 1
         log = self.instance.context.log
         if self._failed:
             log.debug(f"failed again: {error}")
@@ -116,7 +131,7 @@ def traced_step(chunk: Chunk, step: FilterStep, trace: Trace) -> Chunk:
     return chunk
 
 
-def apply_steps(chunk: Chunk, steps: list[FilterStep]) -> Chunk:
+def apply_steps(chunk: Chunk, steps: Iterable[FilterStep]) -> Chunk:
     for step in steps:
         chunk = apply_step(chunk, step)
     return chunk

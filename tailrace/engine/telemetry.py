@@ -38,6 +38,7 @@ SUBSYSTEMS = (
     "input_metrics",
     "routing_logs",
     "input",
+    "processor",
     "filter",
     "output",
     "storage",
@@ -118,6 +119,7 @@ def collect(agent: Observed) -> MetricSet:
         pipeline.measure()
         _write_routes(write, pipeline.books)
         _write_inputs(write, pipeline)
+        _write_processors(write, pipeline.books)
         _write_filters(write, pipeline)
         _write_outputs(write, pipeline)
         _write_books(write, pipeline)
@@ -235,10 +237,9 @@ def _write_routes(write: Writer, books: Books) -> None:
 
 def _write_inputs(write: Writer, pipeline: Pipeline) -> None:
     for name, book in pipeline.books.inputs.items():
-        write.count("fluentbit_input_bytes_total", "Number of input bytes.", book.bytes, name=name)
-        write.count(
-            "fluentbit_input_records_total", "Number of input records.", book.records, name=name
-        )
+        records, size = book.records + book.record_change, book.bytes + book.byte_change
+        write.count("fluentbit_input_bytes_total", "Number of input bytes.", size, name=name)
+        write.count("fluentbit_input_records_total", "Number of input records.", records, name=name)
     for port in pipeline.inputs:
         _write_rate(write, port, pipeline)
         _write_input_storage(write, port.name, input_storage(port, pipeline))
@@ -364,6 +365,8 @@ def _write_ring(write: Writer, port: InputPort, pipeline: Pipeline) -> None:
 def _write_filters(write: Writer, pipeline: Pipeline) -> None:
     emitting = {each.name for each in pipeline.plan.filters if each.plugin.emits}
     for name, book in pipeline.books.filters.items():
+        if book.is_processor:
+            continue
         for key, description, value in (
             ("records", "Total number of new records processed.", book.records),
             ("bytes", "Total number of new bytes processed.", book.bytes),
@@ -379,6 +382,50 @@ def _write_filters(write: Writer, pipeline: Pipeline) -> None:
                 book.emitted,
                 name=name,
             )
+
+
+def _write_processors(write: Writer, books: Books) -> None:
+    """Counts of processors that were run; of items where they are logs and there are some, as in Fluent Bit."""
+    for labels, book in books.processors.items():
+        for key, description, value, is_shown in (
+            (
+                "invocations",
+                "Total number of processor unit invocations.",
+                book.invocations,
+                book.invocations,
+            ),
+            ("errors", "Total number of processor unit errors.", book.errors, book.errors),
+            (
+                "items_in",
+                "Total number of items seen by processor units.",
+                book.items_in,
+                book.items_in,
+            ),
+            (
+                "items_out",
+                "Total number of items produced by processor units.",
+                book.items_out,
+                book.items_in,
+            ),
+            (
+                "items_drop",
+                "Total number of items dropped by processor units.",
+                book.dropped,
+                book.dropped,
+            ),
+            (
+                "items_add",
+                "Total number of items added by processor units.",
+                book.added,
+                book.added,
+            ),
+        ):
+            if is_shown:
+                named = dict(zip(PROCESSOR_LABELS, labels, strict=True))
+                write.count(f"fluentbit_processor_{key}_total", description, value, **named)
+
+
+PROCESSOR_LABELS = ("scope", "owner", "processor", "stage", "signal")
 
 
 def _write_outputs(write: Writer, pipeline: Pipeline) -> None:
