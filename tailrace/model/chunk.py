@@ -103,6 +103,10 @@ MERGEABLE: Final = LOGS | TRACES
 """What `merge` makes one chunk of."""
 
 
+MOST_SEALED, SMALL = 4, 4096
+"""A chunk with groups is sealed if it takes no more than so many times its raw size, and so many bytes."""
+
+
 class Chunk:
     """Events under one tag.
 
@@ -215,10 +219,15 @@ class Chunk:
         return self._decode is not None and self.packed is None
 
     def seal(self, encode: Encode, decode: Decode) -> None:
-        """Hold decoded logs as MessagePack, which takes a fraction of their memory, until somebody looks again."""
+        """Hold decoded logs as MessagePack, which takes a fraction of their memory, until somebody looks again.
+
+        Not if each of several chunks would so get a large group of its own that they share.
+        """
         if self._bodies is None or self.kind is not LOGS or not self._bodies:
             return
         packed = encode(self._times, self._metadata, self._bodies, self._groups)
+        if self._groups is not None and len(packed) > MOST_SEALED * self.nbytes + SMALL:
+            return
         count, self.packed = self.count, packed
         self._bodies, self._times, self._metadata, self._groups = None, [], None, None
         self._decode, self._unpack = lambda: decode(packed, count), decode

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from tailrace.model.chunk import LOGS, METRICS, Chunk
+from tailrace.model.chunk import LOGS, METRICS, Chunk, Groups, group_runs
 
 if TYPE_CHECKING:
     from tailrace.model.metrics import MetricSet
@@ -50,9 +50,19 @@ def packed_size(chunk: Chunk) -> int:
         if chunk.metadata is not None:
             metadata = chunk.metadata[::step]
             size += len(_measure(metadata)) - _list_head(len(metadata)) - len(metadata)
+        marks = 0 if chunk.groups is None else _size_of_marks(chunk.groups)
     except (ValueError, TypeError, RecursionError):
         return chunk.nbytes
-    return size if step == 1 else size * count // len(each)
+    return marks + (size if step == 1 else size * count // len(each))
+
+
+def _size_of_marks(groups: Groups) -> int:
+    """The marks before and behind each group, which are events of their own."""
+    return sum(
+        2 * EVENT_HEAD + len(_measure(group.metadata)) + len(_measure(group.body))
+        for group, _, _ in group_runs(groups)
+        if group is not None
+    )
 
 
 def _size_of_block(chunk: Chunk, block: bytes) -> int:

@@ -254,3 +254,10 @@ def test_a_sealed_chunk_keeps_its_groups():
     chunk.seal(encode, lambda packed, count: given_events[0])
     assert (chunk.packed, chunk.decoded) == (b"packed", False)
     assert numbers_of(chunk) == [1, 1, 0]
+
+
+def test_a_small_part_of_a_large_group_is_not_sealed():
+    chunk, _ = grouped(1, 1)
+    chunk.nbytes = 100
+    chunk.seal(lambda *events: b"x" * 10_000, lambda packed, count: pytest.fail("sealed"))
+    assert chunk.decoded

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.model import Chunk
+from tailrace.model import Chunk, Group
 from tailrace.model.metrics import MetricKind, MetricSet, metrics_chunk
 from tailrace.wire.cmetrics import encode
 from tailrace.wire.msgpack import encode_events
@@ -20,6 +20,15 @@ def test_the_size_of_a_few_events_is_that_of_their_encoding(rows):
     times, metadata, given_bodies = map(list, zip(*rows, strict=True)) if rows else ([], [], [])
     chunk = Chunk("t", times, given_bodies, metadata)
     assert packed_size(chunk) == len(encode_events(times, metadata, given_bodies))
+
+
+@given(st.lists(st.tuples(bodies, st.integers(0, 2)), max_size=16))
+def test_the_marks_of_groups_are_part_of_the_size(rows):
+    groups = [None, Group({"schema": "otlp"}, {"resource": {}}), Group({}, {"scope": "x" * 40})]
+    chunk = Chunk("t", [0] * len(rows), [row[0] for row in rows])
+    chunk.groups = [groups[row[1]] for row in rows]
+    encoded = encode_events(chunk.times, None, chunk.bodies, chunk.groups)
+    assert packed_size(chunk) == len(encoded)
 
 
 def test_the_size_of_lines_is_measured_without_decoding():
