@@ -1,7 +1,7 @@
 """Protobuf's wire format read directly, and OTLP's `AnyValue` in it: the counterpart of `protobuf`.
 
-Logs come by the million, and objects of a protobuf library take most of the time that they take (bench/otlp_decode.py). What is read is not
-trusted: anything but a message is an `OtlpError`. As every reader does, unknown fields are passed over, of a field that comes twice the
+It costs what walking a library's objects does (bench/otlp_decode.py), but logs need no library so, and text that is no UTF-8 is
+kept where the library refuses the whole request. What is read is not trusted: anything but a message is an `OtlpError`. As every reader does, unknown fields are passed over, of a field that comes twice the
 last one counts, and a field of another wire type than it should have is unknown.
 
 Source: Protocol Buffers, "Encoding"; opentelemetry-proto `common.proto`.
