@@ -25,7 +25,7 @@ from tailrace.net.keepalive import keepalive_of, set_keepalive
 from tailrace.net.options import ConnectOptions
 from tailrace.net.proxy import Proxy, authority, open_tunnel, proxy_of_environment
 from tailrace.net.tls import ContextKeeper, reason
-from tailrace.plugin import Context
+from tailrace.plugin import Connections, Context
 
 
 @dataclass(slots=True, frozen=True)
@@ -129,6 +129,10 @@ class Upstream:
             connection.close()
         else:
             connection.abort()
+
+    def connections(self) -> Connections:
+        """How many are open, and how many of them are in use."""
+        return Connections(len(self._open), len(self._open) - len(self._idle))
 
     async def close(self) -> None:
         """Close all connections, also those in use."""
@@ -386,6 +390,10 @@ class Balancer:
             self.worked(node)
             return node, connection
         raise Unreachable("; ".join(failures))
+
+    def connections(self) -> Connections:
+        each = [node.upstream.connections() for node in self.nodes]
+        return Connections(sum(one.total for one in each), sum(one.busy for one in each))
 
     async def close(self) -> None:
         for node in self.nodes:

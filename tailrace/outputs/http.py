@@ -31,7 +31,16 @@ from tailrace.net.client import ClientOptions, http_client
 from tailrace.net.formats import chunk_encoder, known_layout
 from tailrace.net.http_client import Response
 from tailrace.net.options import HEADER
-from tailrace.plugin import Output, OutputOptions, Partial, Refusal, Reject, Retry, output_plugin
+from tailrace.plugin import (
+    Connections,
+    Output,
+    OutputOptions,
+    Partial,
+    Refusal,
+    Reject,
+    Retry,
+    output_plugin,
+)
 from tailrace.wire.compression import COMPRESSORS
 
 JSON, NDJSON, MSGPACK = "application/json", "application/x-ndjson", "application/msgpack"
@@ -204,6 +213,9 @@ class HTTP(Output[HTTPOptions]):
         if options.http_user is not None:
             headers.append(("Authorization", basic(options.http_user, options.http_passwd)))
         return [*headers, ("User-Agent", "Fluent-Bit")]
+
+    def connections(self) -> Connections:
+        return self.client.upstream.connections()
 
     async def stop(self) -> None:
         await self.client.close()

@@ -19,7 +19,7 @@ from tailrace.config import group, option
 from tailrace.model import Chunk
 from tailrace.net.client import ClientOptions, open_upstream
 from tailrace.net.formats import LAYOUTS, chunk_encoder, known_layout, raw_lines
-from tailrace.plugin import Output, OutputOptions, output_plugin
+from tailrace.plugin import Connections, Output, OutputOptions, output_plugin
 
 
 class TCPOptions(OutputOptions):
@@ -52,6 +52,9 @@ class TCP(Output[TCPOptions]):
             return lambda chunk: b"".join(lines(chunk))
         layout = known_layout(options.format, LAYOUTS, self.context.log)
         return chunk_encoder(layout, options.json_date_key, options.json_date_format, self.context)
+
+    def connections(self) -> Connections:
+        return self.upstream.connections()
 
     async def stop(self) -> None:
         await self.upstream.close()

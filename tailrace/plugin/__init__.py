@@ -1,6 +1,7 @@
 """The API that every plugin is written against, the built-in ones too."""
 
 from tailrace.plugin.base import (
+    Connections,
     Emit,
     Filter,
     FilterOptions,
@@ -32,6 +33,7 @@ from tailrace.plugin.registry import (
 )
 
 __all__ = [
+    "Connections",
     "Context",
     "Emit",
     "Filter",

@@ -150,6 +150,17 @@ def test_a_connection_is_used_again():
     assert peer.connections == 1
 
 
+def test_open_connections_are_counted():
+    async def scenario():
+        async with Peer() as peer, output(peer) as plugin:
+            before = plugin.connections()
+            async with plugin.single.upstream.connection():
+                during = plugin.connections()
+            return before, during, plugin.connections()
+
+    assert run(scenario()) == ((0, 0), (1, 1), (1, 0))
+
+
 def test_a_unix_socket_carries_the_same(tmp_path):
     path = str(tmp_path / "s.sock")
     peer = Peer(path=path)
@@ -344,6 +355,7 @@ def test_nodes_take_turns_each_in_its_own_manner():
             plugin = make_plugin("output", "forward", "upstream up.conf", context)
             await flush(plugin, 1, 2, 3, 4)
             await one.got(2)
+            assert plugin.connections() == (2, 0)
             await plugin.stop()
             return one, two
 

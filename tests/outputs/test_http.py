@@ -1,5 +1,6 @@
 """The output http."""
 
+import asyncio
 import base64
 import json
 import zlib
@@ -21,6 +22,7 @@ from tailrace.testing import (
     FakeContext,
     FakeServer,
     Reply,
+    chunk_of,
     make_plugin,
     run_output,
 )
@@ -405,3 +407,16 @@ def test_tls_with_a_certificate_that_will_not_do_is_a_retry(authority, tmp_path,
         with pytest.raises(Retry, match=why):
             run_output("http", section, {"a": 1}, context=FakeContext(config_dir=tmp_path))
     assert server.requests == []
+
+
+def test_kept_connections_are_counted():
+    with FakeServer() as server:
+
+        async def scenario():
+            plugin = make_plugin("output", "http", f"host 127.0.0.1\nport {server.port}")
+            await plugin.flush(chunk_of([{"a": 1}]))
+            counted = plugin.connections()
+            await plugin.stop()
+            return counted
+
+        assert asyncio.run(scenario()) == (1, 0)

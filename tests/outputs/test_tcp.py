@@ -141,3 +141,16 @@ def test_what_the_server_says_is_passed_over():
     with TCPSink(reply=lambda data: b"thanks" * 1000) as server:
         assert flushes("", CHUNKS, server, pause=0.02) == [None] * 3
         assert server.connections == 1
+
+
+def test_kept_connections_are_counted():
+    with TCPSink() as server:
+
+        async def scenario():
+            plugin = make_plugin("output", "tcp", f"host 127.0.0.1\nport {server.port}")
+            await plugin.flush(chunk_of([{"a": 1}]))
+            counted = plugin.connections()
+            await plugin.stop()
+            return counted
+
+        assert asyncio.run(scenario()) == (1, 0)

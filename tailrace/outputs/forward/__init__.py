@@ -20,7 +20,7 @@ from tailrace.model import LOGS, METRICS, TRACES, Chunk
 from tailrace.net.client import ClientOptions, open_balancer, open_upstream
 from tailrace.net.upstream import Balancer, Node
 from tailrace.outputs.forward.target import Target, TargetOptions
-from tailrace.plugin import Output, OutputOptions, Partial, Retry, output_plugin
+from tailrace.plugin import Connections, Output, OutputOptions, Partial, Retry, output_plugin
 
 PORT = 24224
 
@@ -93,6 +93,11 @@ class Forward(Output[ForwardOptions]):
         if options is None:
             raise ConfigError(f"upstream: {problems.found[0]}")
         return options
+
+    def connections(self) -> Connections:
+        if self.balancer is not None:
+            return self.balancer.connections()
+        return self.single.upstream.connections() if self.single is not None else Connections()
 
     async def stop(self) -> None:
         if self.single is not None:

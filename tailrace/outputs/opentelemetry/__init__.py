@@ -26,7 +26,7 @@ from tailrace.model import LOGS, METRICS, TRACES, Chunk
 from tailrace.model.traces import ResourceSpans, ScopeSpans, Traces, traces_chunk
 from tailrace.outputs.opentelemetry.options import OpenTelemetryOptions
 from tailrace.outputs.opentelemetry.sending import Path, Sender, printable
-from tailrace.plugin import Output, Partial, Refusal, Reject, Retry, output_plugin
+from tailrace.plugin import Connections, Output, Partial, Refusal, Reject, Retry, output_plugin
 from tailrace.wire.otlp.answer import PartialSuccess
 from tailrace.wire.otlp.encode_logs import Limits, LogEncoder, log_requests
 from tailrace.wire.otlp.encode_metrics import encode_metrics
@@ -70,6 +70,9 @@ class OpenTelemetry(Output[OpenTelemetryOptions]):
                     f"logs_{key}_metadata_key has no effect: resource and scope are those of the event's group"
                 )
         self.sender = Sender(options, self.context)
+
+    def connections(self) -> Connections:
+        return self.sender.client.upstream.connections()
 
     async def stop(self) -> None:
         await self.sender.close()
