@@ -7,8 +7,7 @@ Example:
 
     POST /v1/logs with OTLP/JSON or protobuf  ->  its records under the tag v1_logs
 
-Paths are `/v1/logs`, `/v1/metrics`, `/v1/traces` and, with `profiles_support`, `/v1development/profiles`; gRPC's services have the names of
-the OTLP specification. Bodies are protobuf (`application/x-protobuf`) or JSON (`application/json`), also packed with gzip, zstd, deflate or snappy.
+Paths are `/v1/logs`, `/v1/metrics`, `/v1/traces`; gRPC's services have the names of the OTLP specification. Bodies are protobuf (`application/x-protobuf`) or JSON (`application/json`), also packed with gzip, zstd, deflate or snappy.
 
 A log record's body is the event's body if it is a map, else it stands under `log`. Attributes, severity, trace and span are the event's metadata
 under `otlp`; resource and scope are kept as the event's group.
@@ -24,11 +23,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tailrace.config import ConfigError, Seconds, group, option
+from tailrace.config import Seconds, group, option
 from tailrace.inputs.opentelemetry import grpc
 from tailrace.inputs.opentelemetry.grpc import GrpcError
 from tailrace.inputs.opentelemetry.signals import Payload, Reader, Taken, endpoints
-from tailrace.model import LOGS, METRICS, PROFILES, TRACES, Chunk
+from tailrace.model import LOGS, Chunk
 from tailrace.net.bearer import BearerCheck, BearerOptions
 from tailrace.net.http_server import HttpServer, Request, Response
 from tailrace.net.http_server.intake import Intake, Refusal, admit
@@ -75,10 +74,10 @@ class OpentelemetryOptions(InputOptions):
     """Put every log record's body under this key; without it a body that is a map is the record, any other stands under `log`."""
 
     profiles_support: bool = option(False)
-    """Take profiles too (an experimental signal of OpenTelemetry)."""
+    """Take profiles too, an experimental signal of OpenTelemetry; only as logs, so with `encode_profiles_as_log`."""
 
     encode_profiles_as_log: bool = option(False)
-    """Take profiles as log records: their text under `Profile`."""
+    """Take profiles as log records: each request as OTLP/JSON under `Profile`."""
 
     answer_timeout: Seconds = option(60.0)
     """Longest time that a request waits for its data to be delivered; then it is answered with 503. 0: without limit."""
@@ -86,17 +85,17 @@ class OpentelemetryOptions(InputOptions):
 
 @input_plugin("opentelemetry")
 class Opentelemetry(Input[OpentelemetryOptions]):
-    handles = LOGS | METRICS | TRACES | PROFILES
-
     def __init__(self, options: OpentelemetryOptions) -> None:
         super().__init__(options)
-        if options.profiles_support:
-            raise ConfigError("profiles_support: profiles can't be taken yet.", "Leave it out.")
+        if options.profiles_support and not options.encode_profiles_as_log:
+            self.context.log.warn(
+                "profiles_support: profiles are only taken as logs, so none are; set encode_profiles_as_log"
+            )
         self.server: HttpServer | None = None
         self.intake = Intake(options.server, options.answer_timeout)
         self.bearer = BearerCheck(options.oauth2, self.context) if options.oauth2.validate else None
         self.get_tag = tag_getter(options.tag_key)
-        self.endpoints = endpoints(options.profiles_support)
+        self.endpoints = endpoints(options.profiles_support and options.encode_profiles_as_log)
         keys = LogKeys(options.logs_body_key, options.logs_metadata_key)
         self.reader = Reader(keys, options.raw_traces, self.context.clock)
         self.limit = options.server.buffer_max_size * UNPACKED_RATIO

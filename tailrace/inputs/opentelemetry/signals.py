@@ -16,7 +16,9 @@ from tailrace.wire.otlp.decode_logs import LogKeys, decode_logs, decode_logs_jso
 from tailrace.wire.otlp.decode_metrics import decode_metrics, decode_metrics_json
 from tailrace.wire.otlp.decode_traces import decode_traces, decode_traces_json
 from tailrace.wire.otlp.errors import OtlpError
+from tailrace.wire.otlp.profiles import profiles_text
 
+PROFILE_KEY = "Profile"
 PROTOBUF_TYPES = ("application/protobuf", "application/x-protobuf")
 JSON_TYPE = "application/json"
 
@@ -143,6 +145,9 @@ class Reader:
             yield from self.logs(payload, data, tag)
         elif payload.signal is Signal.METRICS:
             yield from self.metrics(payload, data, tag, taken)
+        elif payload.signal is Signal.PROFILES:
+            text = profiles_text(data, payload.is_json)
+            yield Chunk(tag, [self.clock.time_ns()], [{PROFILE_KEY: text}], None, len(data))
         elif self.raw_traces and payload.is_json:
             yield self.raw(data, tag)
         else:

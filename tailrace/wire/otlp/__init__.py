@@ -8,6 +8,7 @@ or as JSON ("JSON Protobuf Encoding": names in camelCase, 64-bit integers as tex
 | `values` | attributes and bodies: OTLP's `AnyValue` as plain values |
 | `decode_logs`, `decode_metrics`, `decode_traces` | requests to models |
 | `encode_logs`, `encode_metrics`, `encode_traces` | models to requests, by way of `protobuf`, its wire format |
+| `profiles` | requests of profiles as text |
 | `answer` | what a receiver answers |
 | `reading` | protobuf read directly, for logs |
 | `json_messages` | JSON to protobuf messages, for the signals that are not on the fastest way |

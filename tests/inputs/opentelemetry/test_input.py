@@ -196,6 +196,24 @@ def test_raw_traces_are_records(body, made):
     assert (chunk.kind, chunk.bodies) == (LOGS, [made])
 
 
+PROFILES_SECTION = "profiles_support on\nencode_profiles_as_log on"
+
+
+def test_profiles_are_records_if_wanted():
+    arguments = ["/v1development/profiles", b'{"a":1}', JSON]
+    (status, _, _), (chunk,) = asked(PROFILES_SECTION, *arguments)
+    assert (status, chunk.tag) == (201, "v1development_profiles")
+    assert chunk.bodies == [{"Profile": '{"a":1}'}]
+    (status, _, _), chunks = asked("", *arguments)
+    assert (status, chunks) == (404, [])
+
+
+def test_it_says_that_profiles_are_not_taken_but_as_logs():
+    context = FakeContext("opentelemetry.0")
+    make_plugin("input", "opentelemetry", "profiles_support on", context)
+    assert any("encode_profiles_as_log" in text for _, text in context.sink.messages)
+
+
 def test_the_answer_comes_when_the_data_is_delivered():
     async def scenario():
         held = []
