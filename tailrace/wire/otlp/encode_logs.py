@@ -16,6 +16,7 @@ from tailrace.model.accessor import MISSING, Accessor
 from tailrace.model.chunk import group_runs
 from tailrace.wire.otlp.protobuf import (
     SHORT,
+    SIZES,
     any_value,
     fixed32,
     fixed64,
@@ -23,10 +24,10 @@ from tailrace.wire.otlp.protobuf import (
     key_values,
     message,
     pack_fixed64,
+    raw_bytes,
     sized,
     text,
     uint,
-    varint,
 )
 
 MASK = 0xFFFF_FFFF_FFFF_FFFF
@@ -100,6 +101,7 @@ class LogEncoder:
                 message_keys.severity_number,
             )
         )
+        self._known = self._in_body | {accessor.key for accessor in message_keys.body}
         self._bad_ids = 0
 
     def encode(self, chunk: Chunk) -> Encoded:
@@ -108,7 +110,7 @@ class LogEncoder:
         records: list[bytes | None]
         if chunk.is_raw and chunk.key not in self._in_body and self._is_body(chunk.key):
             records = [
-                framed(pack_fixed64(time & MASK), any_value(line))
+                framed(time, *text_value(line))
                 for time, line in zip(chunk.times, chunk.lines or (), strict=True)
             ]
         else:
@@ -121,25 +123,56 @@ class LogEncoder:
     def _encode_bodies(self, chunk: Chunk) -> list[bytes | None]:
         chunk.open()
         metadata: Sequence[Metadata | None] = chunk.metadata or [None] * chunk.count
-        gets = [accessor.get for accessor in self.keys.body]
-        has_none, is_plain = self._in_body.isdisjoint, not self.keys.with_rest
+        has_none, knows_none = self._in_body.isdisjoint, self._known.isdisjoint
+        is_plain, own = not self.keys.with_rest, self.keys.otlp
         records: list[bytes | None] = []
         append = records.append
         for time, meta, body in zip(chunk.times, metadata, chunk.bodies, strict=True):
             try:
-                if is_plain and not meta and has_none(body):
-                    value: Any = body
-                    for get in gets:
-                        found = get(body)
-                        if found is not MISSING:
-                            value = found
-                            break
-                    append(framed(pack_fixed64(time & MASK), any_value(value)))
-                else:
+                if not is_plain or not has_none(body):
                     append(message(b"\x12", self._record(time, meta or {}, body)))
+                elif not meta:
+                    if knows_none(body):
+                        append(framed(time, b"\x32", key_values(b"\x0a", body)))
+                    else:
+                        value, _ = self._body_of(body)
+                        append(framed(time, b"", any_value(value)))
+                elif len(meta) == 1 and type(otlp := meta.get(own)) is dict:
+                    value = body if knows_none(body) else self._body_of(body)[0]
+                    append(message(b"\x12", self._passed_on(time, otlp, value)))
+                else:
+                    append(message(b"\x12", self._record(time, meta, body)))
             except RecursionError:
                 append(None)
         return records
+
+    def _passed_on(self, time: int, otlp: Body, value: Any) -> bytes:
+        """As `_record`, where only what came as OTLP says something of the record: three times as fast."""
+        get = otlp.get
+        time = whole(get("timestamp")) if "timestamp" in otlp else time
+        severity, said, attributes = get("severity_number"), get("severity_text"), get("attributes")
+        content = any_value(value)
+        parts = [fixed64(b"\x09", time)]
+        if type(severity) is int and severity in SEVERITIES:
+            parts += (b"\x10", SHORT[severity])
+        if type(said) is str:
+            parts.append(text(b"\x1a", said))
+        parts += (b"\x2a", SIZES[len(content)], content)
+        if type(attributes) is dict:
+            parts.append(key_values(b"\x32", attributes))
+        if "dropped_attributes_count" in otlp:
+            parts.append(uint(b"\x38", whole(otlp["dropped_attributes_count"]) & 0xFFFF_FFFF))
+        if flags := whole(get("trace_flags")):
+            parts.append(fixed32(b"\x45", flags))
+        if "trace_id" in otlp:
+            parts.append(self._identifier(b"\x4a", 16, otlp["trace_id"]))
+        if "span_id" in otlp:
+            parts.append(self._identifier(b"\x52", 8, otlp["span_id"]))
+        if observed := whole(get("observed_timestamp")):
+            parts.append(fixed64(b"\x59", observed))
+        if "event_name" in otlp:
+            parts.append(text(b"\x62", as_text(otlp["event_name"])))
+        return b"".join(parts)
 
     def _record(self, time: int, metadata: Metadata, body: Body) -> bytes:
         """The content of one `LogRecord`."""
@@ -244,16 +277,27 @@ class LogEncoder:
         return b""
 
 
-def framed(time: bytes, value: bytes) -> bytes:
-    """A field of `ScopeLogs`: a `LogRecord` of a time and a body alone."""
-    size = len(value)
-    head = b"\x2a" + (SHORT[size] if size < 128 else varint(size))
-    # Compat: a time of 0 is left out, as proto3 does.
-    stamp = b"\x09" + time if time != b"\0\0\0\0\0\0\0\0" else b""
-    whole_size = len(stamp) + len(head) + size
-    return b"".join(
-        (b"\x12", SHORT[whole_size] if whole_size < 128 else varint(whole_size), stamp, head, value)
-    )
+def framed(time: int, tag: bytes, content: bytes) -> bytes:
+    """A field of `ScopeLogs`: a `LogRecord` of a time and a body alone.
+
+    `tag` is that of the body's kind, or empty where `content` is a whole `AnyValue`.
+    """
+    inner = SIZES[len(content)] if tag else b""
+    value_size = len(tag) + len(inner) + len(content)
+    size = SIZES[value_size]
+    if not time:  # proto3 leaves it out
+        return b"\x12" + sized(b"".join((b"\x2a", size, tag, inner, content)))
+    whole_size = SIZES[10 + len(size) + value_size]
+    stamp = pack_fixed64(time & MASK)
+    return b"".join((b"\x12", whole_size, b"\x09", stamp, b"\x2a", size, tag, inner, content))
+
+
+def text_value(line: str) -> tuple[bytes, bytes]:
+    """Tag and content of a body that is text; what is no Unicode becomes bytes."""
+    try:
+        return b"\x0a", line.encode()
+    except UnicodeEncodeError:
+        return b"\x3a", raw_bytes(line)
 
 
 def first_of(otlp: Body, name: str, metadata: Metadata, accessor: Accessor) -> Any:

@@ -9,6 +9,7 @@ from tailrace.model import Chunk, Group
 from tailrace.model.accessor import Accessor
 from tailrace.testing import EPOCH_NS
 from tailrace.wire.otlp.encode_logs import Limits, LogEncoder, LogKeys, log_requests
+from tailrace.wire.otlp.protobuf import message
 from tests.wire.otlp.test_protobuf import plain
 
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -101,6 +102,48 @@ def test_what_came_as_otlp_is_passed_on():
     assert (record.severity_number, record.severity_text) == (9, "INFO")
     assert (record.trace_id.hex(), record.span_id.hex()) == (TRACE, SPAN)
     assert (record.flags, record.dropped_attributes_count, record.event_name) == (1, 2, "click")
+
+
+FIELDS = {
+    "timestamp": st.integers(-1, 2**63) | st.text(max_size=2),
+    "observed_timestamp": st.integers(-1, 2**63) | st.none(),
+    "severity_number": st.integers(-1, 30) | st.booleans(),
+    "severity_text": st.text(max_size=3) | st.none(),
+    "attributes": st.dictionaries(st.text(max_size=2), st.integers(), max_size=2) | st.just([]),
+    "dropped_attributes_count": st.integers(-1, 2**33),
+    "trace_flags": st.integers(-1, 2**33) | st.just("x"),
+    "trace_id": st.sampled_from([b"t" * 16, TRACE, b"", "x", None]),
+    "span_id": st.sampled_from([b"s" * 8, SPAN, b"", "x", None]),
+    "event_name": st.text(max_size=3) | st.just(1),
+}
+
+
+@given(
+    st.fixed_dictionaries({}, optional=FIELDS),
+    st.sampled_from([{"log": "x"}, {"message": {"a": 1}}, {"b": None}, {}]),
+    st.integers(0, 2**63),
+)
+def test_what_came_as_otlp_is_written_the_same_by_the_fast_way(otlp, body, time):
+    encoder, metadata = LogEncoder(), {"otlp": otlp}
+    encoded = encoder.encode(Chunk("t", [time], [body], [metadata]))
+    bad_ids, encoder._bad_ids = encoded.bad_ids, 0
+    assert encoded.records == [message(b"\x12", encoder._record(time, metadata, body))]
+    assert bad_ids == encoder._bad_ids
+
+
+@given(
+    st.sampled_from(
+        [{"log": "x"}, {"log": "x" * 200}, {"message": 5}, {"b": [1]}, {}, {"log": "\udcff"}]
+    ),
+    st.integers(0, 2**63),
+)
+def test_an_event_without_metadata_is_written_the_same_by_the_fast_way(body, time):
+    encoder = LogEncoder()
+    expected = [message(b"\x12", encoder._record(time, {}, body))]
+    assert encoder.encode(Chunk("t", [time], [body])).records == expected
+    if type(body.get("log")) is str:
+        lines = Chunk.of_lines("t", [time], "log", [body["log"]], 1)
+        assert encoder.encode(lines).records == expected
 
 
 def test_parts_come_from_the_metadata_or_the_event():

@@ -8,7 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValueList
 
-from tailrace.wire.otlp.protobuf import KEYS, MOST_KEYS, any_value, key_values, text, varint, zigzag
+from tailrace.wire.otlp.protobuf import (
+    MOST_HEADS,
+    MOST_KEYS,
+    TABLES,
+    any_value,
+    key_values,
+    plain_key_values,
+    text,
+    varint,
+    zigzag,
+)
 
 words = st.text(st.characters(exclude_categories=["Cs"]))
 keys = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
@@ -106,7 +116,25 @@ def test_a_value_that_is_nested_too_deeply_is_an_error_not_a_crash():
         any_value(value)
 
 
-def test_the_memory_of_keys_has_a_limit():
+@given(st.dictionaries(words | st.just("a\udcff"), values | st.just("b\udcff"), max_size=5))
+def test_maps_are_written_as_plainly_as_they_could_be(attributes):
+    for tag in (b"\x0a", b"\x32"):
+        assert key_values(tag, attributes) == plain_key_values(tag, attributes)
+
+
+@pytest.mark.parametrize("size", [0, 1, 100, 127, 128, 191, 192, 5000, 20_000])
+def test_texts_of_all_lengths_are_written_the_same_each_time(size):
+    attributes = {"k": "x" * size, "m": {"y": "z" * size}}
+    expected = plain_key_values(b"\x32", attributes)
+    assert [key_values(b"\x32", attributes) for _ in range(2)] == [expected] * 2
+
+
+def test_the_memory_of_keys_and_lengths_has_a_limit():
     for number in range(MOST_KEYS + 10):
         key_values(b"\x0a", {f"key{number}": 1})
-    assert len(KEYS) <= MOST_KEYS
+    for number in range(MOST_HEADS + 10):
+        key_values(b"\x0a", {"k": "x" * number, "n": number})
+    tables = TABLES[b"\x0a"]
+    texts, _, integers, _ = tables["k"]
+    assert len(tables) <= MOST_KEYS
+    assert max(len(texts), len(integers)) <= MOST_HEADS
