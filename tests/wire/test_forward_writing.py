@@ -15,7 +15,14 @@ from tailrace.model.metrics import Metric, MetricKind, MetricSet, Sample, metric
 from tailrace.model.traces import ResourceSpans, ScopeSpans, Span, Traces, traces_chunk
 from tailrace.testing import EPOCH_NS, chunk_of
 from tailrace.wire import cmetrics, ctraces
-from tailrace.wire.forward.writing import Manner, array_head, binary_head, encode
+from tailrace.wire.forward.writing import (
+    Manner,
+    Message,
+    array_head,
+    binary_head,
+    encode,
+    stripped_events,
+)
 from tailrace.wire.msgpack import encode_events
 from tailrace.wire.packed import decode_packed
 
@@ -108,12 +115,12 @@ def test_gzip_packs_the_entries():
     assert [event[1] for event in unpacked(gzip.decompress(packed))] == [{"a": 1}, {"a": 2}]
 
 
+def never(data):
+    raise AssertionError("it was decoded")
+
+
 def test_what_is_packed_goes_out_undecoded():
     packed = encode_events([EPOCH_NS], None, [{"a": 1}])
-
-    def never(data):
-        raise AssertionError("it was decoded")
-
     chunk = Chunk.of_packed("t", packed, 1, never)
     (message,) = encode(chunk, Manner(with_options=True, wants_ack=True), 0)
     assert message.parts[1] is packed
@@ -124,6 +131,31 @@ def test_entries_without_metadata_go_out_undecoded_if_they_came_so():
     chunk = Chunk.of_packed("t", packed, 1, decode_packed)
     (message,) = encode(chunk, Manner(keep_metadata=False), 0)
     assert message.parts[1] is packed
+
+
+@pytest.mark.parametrize("keep", [False, None])
+def test_empty_metadata_is_taken_out_of_packed_events_undecoded(keep):
+    bodies = [{"a": "\x92\x92"}, {}, {"b": [b"\x92\x92\xd7\x00", {"c": None}]}]
+    times = [EPOCH_NS + 1, 0, 4_294_967_293_999_999_999]
+    chunk = Chunk.of_packed("t", encode_events(times, None, bodies), 3, never)
+    bare = encode(Chunk("t", times, bodies), Manner(keep_metadata=keep), 0)
+    assert encode(chunk, Manner(keep_metadata=keep), 0) == [
+        Message((bare[0].parts[0], bare[0].parts[1], b""), "")
+    ]
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        encode_events([EPOCH_NS], [{"m": 1}], [{"a": 1}]),
+        msgpack.packb([[SECONDS, {}], {"a": 1}]),
+        encode_events([EPOCH_NS], None, [{"a": 1}])[:-1],
+        encode_events([EPOCH_NS], None, [{"a": 1}], [Group({}, {})]),
+        b"",
+    ],
+)
+def test_other_packed_events_are_not_stripped(packed):
+    assert not stripped_events(packed)
 
 
 def test_marks_of_groups_count_as_entries():

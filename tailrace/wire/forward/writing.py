@@ -13,12 +13,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from msgpack import UnpackException
+
 from tailrace.model import LOGS, METRICS, Chunk
 from tailrace.model.accessor import Template
 from tailrace.model.chunk import Body
 from tailrace.wire.compression import gzip
 from tailrace.wire.forward import CHUNK, COMPRESSED, METADATA, SIGNAL, SIGNAL_NUMBERS, SIZE
 from tailrace.wire.msgpack import (
+    NEW_HEAD,
+    NO_METADATA,
     OLD_HEAD,
     SECOND,
     count_events,
@@ -28,6 +32,7 @@ from tailrace.wire.msgpack import (
     is_usual,
     pack,
     packed_events,
+    unpacker,
 )
 
 TOKEN_BYTES = 16
@@ -80,6 +85,8 @@ def encode(chunk: Chunk, manner: Manner, now_ns: int) -> list[Message]:
 def _forward(chunk: Chunk, manner: Manner) -> Message:
     if manner.time_as_integer:
         entries, count = bare_events(chunk, whole_seconds=True), chunk.count
+    elif not manner.keep_metadata and (stripped := stripped_events(chunk.packed)) is not None:
+        entries, count = stripped, chunk.count
     elif _keeps_metadata(chunk, manner):
         entries = packed_events(chunk)
         count = entry_count(chunk, entries)
@@ -199,6 +206,27 @@ def bare_events(chunk: Chunk, whole_seconds: bool = False) -> bytes:
     bodies: Sequence[Body] = chunk.bodies
     parts = [b"\x92"] * (3 * len(bodies))
     parts[1::3], parts[2::3] = stamps_of(chunk.times, whole_seconds), encode_bodies(bodies)
+    return b"".join(parts)
+
+
+def stripped_events(packed: bytes | None) -> bytes | None:
+    """Packed events with empty metadata as `[time, body]`, without opening them; None if they are not like that."""
+    if packed is None or (b"\xff" in packed and GROUP_TIME in packed):
+        return None
+    source = unpacker(packed)
+    skip, tell = source.skip, source.tell
+    parts: list[bytes] = []
+    start, end = 0, len(packed)
+    while start < end:
+        if not packed.startswith(NEW_HEAD, start) or not packed.startswith(NO_METADATA, start + 12):
+            return None
+        try:
+            skip()
+        except (ValueError, RecursionError, UnpackException):
+            return None  # whoever opens it says what is wrong
+        next_start = tell()
+        parts += (b"\x92", packed[start + 2 : start + 12], packed[start + 13 : next_start])
+        start = next_start
     return b"".join(parts)
 
 
