@@ -17,6 +17,7 @@ from tailrace.wire.otlp.decode_metrics import decode_metrics, decode_metrics_jso
 from tailrace.wire.otlp.decode_traces import decode_traces, decode_traces_json
 from tailrace.wire.otlp.errors import OtlpError
 from tailrace.wire.otlp.profiles import profiles_text
+from tailrace.wire.otlp.values import document
 
 PROFILE_KEY = "Profile"
 PROTOBUF_TYPES = ("application/protobuf", "application/x-protobuf")
@@ -175,8 +176,8 @@ class Reader:
     def raw(self, data: bytes, tag: str) -> Chunk:
         """A request of traces as one record: what it holds, or its text."""
         try:
-            body = orjson.loads(data)
-        except orjson.JSONDecodeError:
+            body = document(data)
+        except OtlpError:
             body = None
         if type(body) is not dict:
             body = {"trace": data.decode("utf-8", "surrogateescape")}

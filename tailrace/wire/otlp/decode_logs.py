@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from struct import error as StructError
 from typing import Any
 
-import orjson
-
 from tailrace.model import Body, Decoded, Group, Groups, Metadata
 from tailrace.wire.otlp.errors import MOST_ITEMS, OtlpError, TooMany
 from tailrace.wire.otlp.reading import (
@@ -29,7 +27,7 @@ from tailrace.wire.otlp.reading import (
     value_at,
     varint_at,
 )
-from tailrace.wire.otlp.values import integer, plain_attributes, plain_value
+from tailrace.wire.otlp.values import document, integer, plain_attributes, plain_value
 
 BODY_KEY, METADATA_KEY = "log", "otlp"
 
@@ -293,10 +291,7 @@ def attributes(given: dict[str, Any]) -> dict[str, Any]:
 
 def decode_logs_json(data: bytes, keys: LogKeys, now_ns: int) -> Decoded:
     """The events of an `ExportLogsServiceRequest` as JSON; `OtlpError` if it is none."""
-    try:
-        given = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise OtlpError(f"no JSON: {error}") from None
+    given = document(data)
     made = Decoded([], [], [], [])
     request = named_fields(given, OTHER_FIELDS)
     for resource_id, entry in enumerate(array(request, "resourceLogs", required=True)):

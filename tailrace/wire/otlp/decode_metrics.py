@@ -26,7 +26,7 @@ from tailrace.model.metrics import (
 )
 from tailrace.wire.otlp.errors import MOST_ITEMS, OtlpError, TooMany, messages
 from tailrace.wire.otlp.json_messages import ATTRIBUTE, fill
-from tailrace.wire.otlp.values import read_attributes, read_value
+from tailrace.wire.otlp.values import document, read_attributes, read_value
 
 NO_VALUE = 1
 """The flag of a data point that only says that there is no value any more."""
@@ -68,10 +68,7 @@ def decode_metrics(data: bytes) -> DecodedMetrics:
 def decode_metrics_json(data: bytes) -> DecodedMetrics:
     """What an `ExportMetricsServiceRequest` as JSON holds; `OtlpError` if it is none."""
     request = messages("collector.metrics.v1.metrics_service").ExportMetricsServiceRequest()
-    try:
-        given = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise OtlpError(f"no JSON: {error}") from None
+    given = document(data)
     decoded = DecodedMetrics()
     fill(request, given, decoded.refuse)
     return sets_of(request, decoded)

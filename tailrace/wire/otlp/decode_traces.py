@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
-
 from tailrace.model.traces import (
     Attributes,
     Link,
@@ -23,7 +21,7 @@ from tailrace.model.traces import (
 )
 from tailrace.wire.otlp.errors import MOST_ITEMS, OtlpError, TooMany, messages
 from tailrace.wire.otlp.json_messages import fill
-from tailrace.wire.otlp.values import read_attributes
+from tailrace.wire.otlp.values import document, read_attributes
 
 
 @dataclass(slots=True)
@@ -50,10 +48,7 @@ def decode_traces(data: bytes) -> DecodedTraces:
 def decode_traces_json(data: bytes) -> DecodedTraces:
     """What an `ExportTraceServiceRequest` as JSON holds; `OtlpError` if it is none."""
     request = messages("collector.trace.v1.trace_service").ExportTraceServiceRequest()
-    try:
-        given = orjson.loads(data)
-    except orjson.JSONDecodeError as error:
-        raise OtlpError(f"no JSON: {error}") from None
+    given = document(data)
     decoded = DecodedTraces()
     fill(request, given, decoded.refuse)
     decoded.traces = Reader(is_json=True).traces(request)

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 from importlib import import_module
 
-import orjson
-
+from tailrace.wire.json import encode
 from tailrace.wire.otlp.errors import OtlpError, messages
+from tailrace.wire.otlp.values import document
 
 
 def profiles_text(data: bytes, is_json: bool) -> str:
     """An `ExportProfilesServiceRequest` as one line of JSON; `OtlpError` if it is none."""
     if is_json:
-        try:
-            given = orjson.loads(data)
-        except orjson.JSONDecodeError as error:
-            raise OtlpError(f"no JSON: {error}") from None
+        given = document(data)
         if type(given) is not dict:
             raise OtlpError("no object")
-        return orjson.dumps(given).decode()
+        return encode(given).decode()
     message = messages("collector.profiles.v1development.profiles_service")
     request = message.ExportProfilesServiceRequest()
     try:

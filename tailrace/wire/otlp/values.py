@@ -12,12 +12,15 @@ from binascii import Error as Base64Error
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import orjson
+
+from tailrace.wire.json import decode_stream
 from tailrace.wire.otlp.errors import OtlpError
 
 MOST_DEPTH = 64
 """Most values in values."""
 
-INTEGER = re.compile(r"\s*[+-]?[0-9]{1,20}\s*")
+INTEGER = re.compile(r"\s*[+-]?[0-9]{1,300}\s*")
 LEAST_INTEGER, MOST_INTEGER = -(1 << 63), (1 << 64) - 1
 
 
@@ -49,6 +52,20 @@ READERS: dict[str, Callable[[Any], Any]] = {
 
 
 # JSON
+
+
+def document(data: bytes) -> Any:
+    """The one value of a request in JSON; `OtlpError` if there is none, or more.
+
+    What is not quite JSON (control characters, bytes that are no UTF-8, lone surrogates) is read as the agent reads it elsewhere.
+    """
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        values, consumed, problem = decode_stream(data)
+        if problem is not None or len(values) != 1 or data[consumed:].strip():
+            raise OtlpError(f"no JSON: {problem or error}") from None
+        return values[0]
 
 
 def plain_value(given: Any, depth: int = 0) -> Any:
@@ -129,7 +146,11 @@ def bool_value(held: Any, depth: int) -> bool:
     return held
 
 
-def int_value(held: Any, depth: int) -> int:
+def int_value(held: Any, depth: int) -> int | float:
+    """Beyond 64 bits it becomes a float, as in all JSON that the agent reads."""
+    if type(held) is str and INTEGER.fullmatch(held):
+        number = int(held)
+        return number if LEAST_INTEGER <= number <= MOST_INTEGER else float(number)
     return integer(held, ".intValue")
 
 

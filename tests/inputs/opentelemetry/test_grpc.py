@@ -4,6 +4,7 @@ import asyncio
 
 import grpc
 import pytest
+import trustme
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsServiceRequest,
     ExportLogsServiceResponse,
@@ -24,11 +25,17 @@ LOGS_EXPORT = "/opentelemetry.proto.collector.logs.v1.LogsService/Export"
 METRICS_EXPORT = "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export"
 
 
-def call(path, message, response_type, section="", context=None, **options):
-    """What grpcio gives for one call, in a thread, and the chunks that came of it."""
+def call(path, message, response_type, section="", context=None, authority=None, **options):
+    """What grpcio gives for one call, in a thread, and the chunks that came of it; over TLS if an authority is given."""
+
+    def open_channel(port):
+        if authority is None:
+            return grpc.insecure_channel(f"127.0.0.1:{port}")
+        roots = authority.cert_pem.bytes()
+        return grpc.secure_channel(f"localhost:{port}", grpc.ssl_channel_credentials(roots))
 
     def export(port):
-        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        with open_channel(port) as channel:
             method = channel.unary_unary(
                 path,
                 request_serializer=lambda message: message.SerializeToString(),
@@ -51,6 +58,18 @@ def test_a_call_is_taken(compression):
     )
     assert answer == ExportLogsServiceResponse()
     assert (chunk.kind, chunk.tag, chunk.bodies) == (LOGS, "v1_logs", [{"log": "hi"}])
+
+
+def test_a_call_is_taken_over_tls(tmp_path):
+    authority = trustme.CA()
+    files = authority.issue_cert("localhost", "127.0.0.1")
+    files.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
+    files.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
+    section = f"tls on\ntls.crt_file {tmp_path}/cert.pem\ntls.key_file {tmp_path}/key.pem"
+    message = ExportLogsServiceRequest.FromString(logs_protobuf())
+    arguments = [LOGS_EXPORT, message, ExportLogsServiceResponse, section]
+    answer, (chunk,) = call(*arguments, authority=authority)
+    assert (answer, chunk.bodies) == (ExportLogsServiceResponse(), [{"log": "hi"}])
 
 
 def test_what_is_left_out_is_a_partial_success():

@@ -136,6 +136,26 @@ def test_what_is_no_request_in_json_is_refused(data):
         decode_logs_json(data, LogKeys(), NOW)
 
 
+@pytest.mark.parametrize(
+    ("text", "made"),
+    [
+        (b"\xff", "\udcff"),
+        (b"\x01", "\x01"),
+        (b"\\ud800x", "\ufffdx"),
+        (b"a\\u0000b", "a\0b"),
+    ],
+)
+def test_what_is_not_quite_json_is_read_as_elsewhere(text, made):
+    whole = orjson.dumps(request({"body": {"stringValue": "TEXT"}})).replace(b"TEXT", text)
+    assert decode_logs_json(whole, LogKeys(), NOW).bodies == [{"log": made}]
+
+
+@pytest.mark.parametrize("more", [b"x", b" {}", b"}"])
+def test_a_request_is_one_document(more):
+    with pytest.raises(OtlpError):
+        decode_logs_json(orjson.dumps(request({})) + more, LogKeys(), NOW)
+
+
 @pytest.mark.parametrize("data", [b'{"resourceLogs":[]}', b'{"RESOURCELOGS":[{"scopeLogs":[]}]}'])
 def test_a_request_may_be_empty(data):
     assert decode_logs_json(data, LogKeys(), NOW).groups is None
