@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from tailrace.model import Body, Chunk, Decoded, Metadata, Receipt
+from tailrace.model import Chunk, Decoded, Receipt
 from tailrace.net.acceptor import Outflow, peer_of
 from tailrace.net.gathering import BATCH_BYTES
 from tailrace.wire.compression import CompressionError, decompress
@@ -14,13 +14,21 @@ from tailrace.wire.forward.admission import MOST_PING_BYTES, Challenge
 from tailrace.wire.forward.entries import Entries, read_entries, read_packed
 from tailrace.wire.forward.reading import (
     Listed,
-    MessageStream,
+    Message,
     Packed,
-    Single,
+    Singles,
     ack,
-    read_message,
+    read_messages,
 )
-from tailrace.wire.packed import count_packed, decode_packed, grouped, split_packed, with_text_keys
+from tailrace.wire.forward.stream import MessageStream
+from tailrace.wire.packed import (
+    count_packed,
+    decode_packed,
+    grouped,
+    split_packed,
+    unpack_value,
+    with_text_keys,
+)
 
 if TYPE_CHECKING:
     from tailrace.inputs.forward import Forward
@@ -28,18 +36,6 @@ if TYPE_CHECKING:
 LOG_SIGNAL = 0
 MOST_UNREAD_ACKS = 1 << 20
 """Bytes of answers that a client may leave unread; then its connection is closed."""
-
-
-class Run:
-    """Single messages of one tag that stand together, on their way to be one chunk."""
-
-    def __init__(self, tag: str) -> None:
-        self.tag = tag
-        self.times: list[int] = []
-        self.metadata: list[Metadata] = []
-        self.bodies: list[Body] = []
-        self.chunks: list[str | bytes] = []
-        self.nbytes = 0
 
 
 class Session(asyncio.Protocol):
@@ -132,43 +128,34 @@ class Session(asyncio.Protocol):
         if self.is_over:
             return
         self.heard_at = self.owner.acceptor.now()
-        values, sizes, error = self.stream.feed(data)
+        block, sizes, error = self.stream.feed(data)
         if self.challenge is not None:
-            if not values and not error:
+            if not sizes and not error:
                 return
-            if not self.admit(self.challenge, values[0] if values else None, error):
+            end = sizes[0] if sizes else 0
+            if not self.admit(self.challenge, unpack_value(block[:end]) if end else None, error):
                 self.end()
                 return
-            values, sizes = values[1:], sizes[1:]
-        run: Run | None = None
+            block, sizes = block[end:], sizes[1:]
         try:
-            for value, size in zip(values, sizes, strict=True):
-                message = read_message(value)
-                if type(message) is Single:
-                    if run is None or run.tag != message.tag:
-                        if run is not None:
-                            self.put_run(run)
-                        run = Run(message.tag)
-                    run.times.append(message.time_ns)
-                    run.metadata.append(message.metadata)
-                    run.bodies.append(message.body)
-                    run.nbytes += size
-                    if message.chunk is not None:
-                        run.chunks.append(message.chunk)
-                    continue
-                if run is not None:
-                    self.put_run(run)
-                    run = None
-                if type(message) is Packed:
-                    self.put_packed(message)
-                elif type(message) is Listed:
-                    self.put_entries(message, read_entries(message.entries), size)
+            if sizes:
+                self.take(read_messages(block, sizes))
         except ForwardError as problem:
             error = str(problem)
-        if run is not None:
-            self.put_run(run)
         if error:
             self.refuse(error)
+
+    def take(self, messages: list[Message | ForwardError]) -> None:
+        """Hand on the events of messages, up to one that can't be taken."""
+        for message in messages:
+            if type(message) is Packed:
+                self.put_packed(message)
+            elif type(message) is Singles:
+                self.put_singles(message)
+            elif type(message) is Listed:
+                self.put_entries(message, read_entries(message.entries), message.nbytes)
+            elif type(message) is ForwardError:
+                raise message
 
     def admit(self, challenge: Challenge, ping: Any, error: str) -> bool:
         """Whether the client may send from now on."""
@@ -190,9 +177,12 @@ class Session(asyncio.Protocol):
 
     # Events
 
-    def put_run(self, run: Run) -> None:
-        events = grouped(run.times, run.metadata, with_text_keys(run.bodies))
-        self.put([self.chunk_of(run.tag, events, run.nbytes)], run.chunks)
+    def put_singles(self, message: Singles) -> None:
+        times, metadata, bodies = message.times, message.metadata, with_text_keys(message.bodies)
+        events = (
+            Decoded(times, None, bodies) if metadata is None else grouped(times, metadata, bodies)
+        )
+        self.put([self.chunk_of(message.tag, events, message.nbytes)], message.chunks)
 
     def chunk_of(self, tag: str, events: Decoded, nbytes: int) -> Chunk:
         times, metadata, bodies, groups = events

@@ -1,12 +1,12 @@
-"""Messages of the Forward protocol, out of a stream of bytes that nobody has looked at yet.
+"""What the messages of the Forward protocol say. Anything that is none is a `ForwardError`.
 
-`MessageStream` cuts the stream into whole values without making objects of what is not complete, so that what a sender claims to
-send later takes no memory. `read_message` says what one value is; anything that is no message is a `ForwardError`.
+`read_messages` takes all that came at once: single events of one tag become one list, and entries stay packed, also those of Forward mode, whose
+list is MessagePack one after another all the same. What is unusual is read message by message.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import accumulate
 from typing import Any, NamedTuple
@@ -16,13 +16,26 @@ import msgpack
 from tailrace.model.chunk import Body, Metadata
 from tailrace.wire.forward import CHUNK, COMPRESSED, METADATA, SIGNAL, SIZE, ForwardError, as_bytes
 from tailrace.wire.msgpack import MsgpackError, ext_of, time_of
-from tailrace.wire.packed import LIST, LIST_HEAD, UNUSUAL, UnreadableValue, unpack_value
+from tailrace.wire.packed import (
+    LIST,
+    LIST_HEAD,
+    UNUSUAL,
+    UnreadableValue,
+    count_marks,
+    times_of,
+    unpack_value,
+)
 
 ENCODINGS = {b"gzip": "gzip", b"zstd": "zstd"}
 MAGIC = ((b"\x1f\x8b", "gzip"), (b"\x28\xb5\x2f\xfd", "zstd"))
 MOST_SIGNAL = 2
 MOST_TAG = 65_000
 """What fits into a chunk file."""
+DATA_AT = {0xC4: 2, 0xC5: 3, 0xC6: 5, 0xD9: 2, 0xDA: 3, 0xDB: 5, 0xDC: 3, 0xDD: 5}
+"""How far behind its first byte the content of a bin, text or list begins, and of shorter ones 1."""
+LISTS = {*range(0x90, 0xA0), 0xDC, 0xDD}
+SHORT = range(0x90, 0xC0)
+"""First bytes of short lists and texts."""
 
 
 class Single(NamedTuple):
@@ -35,16 +48,31 @@ class Single(NamedTuple):
     chunk: str | bytes | None
 
 
+class Singles(NamedTuple):
+    """Events of one tag in Message mode, with what to acknowledge some of them with.
+
+    Without `metadata` there is none, nor marks of groups. `nbytes` is the size of the messages.
+    """
+
+    tag: str
+    times: list[int]
+    metadata: list[Metadata] | None
+    bodies: list[Body]
+    chunks: list[str | bytes]
+    nbytes: int
+
+
 class Listed(NamedTuple):
-    """Forward mode: entries that are not looked at yet."""
+    """Forward mode: entries that are not looked at yet, as values."""
 
     tag: str
     entries: list[Any]
     chunk: str | bytes | None
+    nbytes: int = 0
 
 
 class Packed(NamedTuple):
-    """PackedForward mode: `entries` is MessagePack (of logs, if `signal` is 0), compressed as `encoding` says.
+    """PackedForward or Forward mode: `entries` is MessagePack (of logs, if `signal` is 0), compressed as `encoding` says.
 
     `size` is the number of events that the sender says there are, 0 if it says nothing.
     """
@@ -57,135 +85,170 @@ class Packed(NamedTuple):
     chunk: str | bytes | None
 
 
-Message = Single | Listed | Packed
+Message = Singles | Listed | Packed
 
 
-class Taken(NamedTuple):
-    """Whole values with their sizes in bytes, and why the stream can't be read on, if so. One that can't be made is an `UnreadableValue`."""
-
-    values: list[Any]
-    sizes: list[int]
-    error: str
-
-
-class MessageStream:
-    """What comes on one connection. A value of more than `limit` bytes, or bytes that are no MessagePack, end it."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self._scanner = msgpack.Unpacker(None, max_buffer_size=0)  # `feed` watches the size
-        self._parts: list[bytes] = []
-        self._taken = 0
-        """Bytes up to the end of the last whole value."""
-        self._fed = 0
-
-    @property
-    def pending(self) -> int:
-        """Bytes of a value that is not whole yet."""
-        return self._fed - self._taken
-
-    def feed(self, data: bytes) -> Taken:
-        """Take bytes; the values that are whole now."""
-        start, error = self._taken, ""
-        ends: list[int] = []
-        self._parts.append(data)
-        self._fed += len(data)
-        scanner = self._scanner
-        skip, tell = scanner.skip, scanner.tell
-        try:
-            scanner.feed(data)
-            while True:
-                skip()
-                end = tell()
-                if end - self._taken > self.limit:
-                    error = self._too_large()
-                    break
-                ends.append(end)
-                self._taken = end
-        except msgpack.OutOfData:
-            if self.pending > self.limit:
-                error = self._too_large()
-        except msgpack.StackError:
-            error = "a message is nested too deeply"
-        except (ValueError, msgpack.UnpackException):
-            error = "this is no MessagePack"
-        if not ends:
-            return Taken([], [], error)
-        block = b"".join(self._parts)
-        whole = self._taken - start
-        self._parts = [block[whole:]]
-        sizes = [end - begin for begin, end in zip([start, *ends], ends, strict=False)]
-        return Taken(unpack_values(block[:whole], sizes), sizes, error)
-
-    def _too_large(self) -> str:
-        return f"a message is larger than {self.limit} bytes"
+def read_messages(block: bytes, sizes: Sequence[int]) -> list[Message | ForwardError]:
+    """The messages that stand one after another, up to the first that is none. Their order is kept within a tag."""
+    try:
+        return _read_alike(block, sizes) if begins_with_time(block) else _read_packs(block, sizes)
+    except UNUSUAL:
+        return _read_each(block, sizes)
 
 
 @cache
-def _decoder() -> Any:
-    from msgspec.msgpack import Decoder  # 17 ms
+def _decoders() -> Any:
+    """Decoders of lists of messages: single events, and entries that stay as they are."""
+    import msgspec  # 17 ms
+    from msgspec.msgpack import Decoder, Ext
 
-    return Decoder(ext_hook=ext_of).decode
+    options = ("options", dict[str, Any] | None, None)
+    event = [("tag", str), ("time", int | float | Ext), ("body", dict[str, Any]), options]
+    entries = [("tag", str), ("entries", msgspec.Raw), options]
 
+    def decoder(name: str, fields: list[Any]) -> Any:
+        kind = msgspec.defstruct(name, fields, array_like=True, gc=False)
+        return Decoder(list[kind], ext_hook=ext_of).decode  # type: ignore[valid-type]
 
-def unpack_values(data: bytes, sizes: Sequence[int]) -> list[Any]:
-    """The values of these sizes; whole MessagePack is taken for granted."""
-    try:
-        values: list[Any] = _decoder()(LIST_HEAD.pack(LIST, len(sizes)) + data)
-    except UNUSUAL:
-        return [
-            unpack_value(data[end - size : end])
-            for size, end in zip(sizes, accumulate(sizes), strict=True)
-        ]
-    return values
+    return decoder("Event", event), decoder("Entries", entries)
 
 
-# What a value means
+def begins_with_time(block: bytes) -> bool:
+    """Whether the first message seems to be a single event: what stands after its tag is no list, text or bin."""
+    at = 1
+    first = block[at] if len(block) > at else 0
+    length = {0xD9: 1, 0xDA: 2}.get(first, 0)
+    size = first & 0x1F if not length else int.from_bytes(block[at + 1 : at + 1 + length], "big")
+    at += 1 + length + size
+    return at < len(block) and block[at] not in SHORT and block[at] not in DATA_AT
 
 
-def read_message(value: Any) -> Message | None:
+def _read_alike(block: bytes, sizes: Sequence[int]) -> list[Message | ForwardError]:
+    """Single events. `UNUSUAL` if there are others."""
+    events = _decoders()[0](LIST_HEAD.pack(LIST, len(sizes)) + block)
+    heads = [event.time for event in events]
+    tag = events[0].tag
+    if count_marks(heads) != 0 or len(tag) > MOST_TAG:
+        raise ValueError
+    times = times_of(heads)
+    has_options = any(event.options for event in events)
+    if not has_options and len({event.tag for event in events}) == 1:
+        return [Singles(tag, times, None, [event.body for event in events], [], len(block))]
+    singles = [
+        make_single(event.tag, time, event.body, event.options or {})
+        for event, time in zip(events, times, strict=True)
+    ]
+    return joined_singles(zip(singles, sizes, strict=True))
+
+
+def _read_packs(block: bytes, sizes: Sequence[int]) -> list[Message | ForwardError]:
+    """Messages of entries. `UNUSUAL` if there are others."""
+    found: list[Message | ForwardError] = []
+    for message in _decoders()[1](LIST_HEAD.pack(LIST, len(sizes)) + block):
+        view = memoryview(message.entries)
+        first = view[0]
+        if first not in SHORT and first not in DATA_AT:
+            raise ValueError
+        at = DATA_AT.get(first, 1)
+        entries, options = bytes(view[at:]), message.options or {}
+        if first in LISTS:
+            size = first & 0x0F if at == 1 else int.from_bytes(view[1:at], "big")
+            check_tag(message.tag)
+            found.append(Packed(message.tag, entries, size, 0, "", chunk_of(options)))
+        else:
+            found.append(make_packed(message.tag, entries, options))
+    return found
+
+
+def _read_each(block: bytes, sizes: Sequence[int]) -> list[Message | ForwardError]:
+    """Messages of whatever kind, one by one."""
+    found: list[tuple[Single | Message | ForwardError, int]] = []
+    for size, end in zip(sizes, accumulate(sizes), strict=True):
+        try:
+            message = read_message(unpack_value(block[end - size : end]))
+        except ForwardError as error:
+            found.append((error, size))
+            break
+        if type(message) is Listed:
+            message = message._replace(nbytes=size)
+        if message is not None:
+            found.append((message, size))
+    return joined_singles(found)
+
+
+def joined_singles(
+    messages: Iterable[tuple[Single | Message | ForwardError, int]],
+) -> list[Message | ForwardError]:
+    """The messages, single events joined by their tag up to the next message of entries."""
+    found: list[Message | ForwardError] = []
+    by_tag: dict[str, list[tuple[Single, int]]] = {}
+    for message, size in messages:
+        if type(message) is Single:
+            by_tag.setdefault(message.tag, []).append((message, size))
+            continue
+        found += map(join, by_tag.values())
+        by_tag = {}
+        found.append(message)  # type: ignore[arg-type]  # no Single, as mypy can't tell from `type(...) is`
+    return found + list(map(join, by_tag.values()))
+
+
+def join(events: list[tuple[Single, int]]) -> Singles:
+    return Singles(
+        events[0][0].tag,
+        [event.time_ns for event, _ in events],
+        [event.metadata for event, _ in events],
+        [event.body for event, _ in events],
+        [event.chunk for event, _ in events if event.chunk is not None],
+        sum([size for _, size in events]),
+    )
+
+
+# One message
+
+
+def read_message(value: Any) -> Single | Listed | Packed | None:
     """The message that a value is; None for nil, which Fluentd's clients may send to see whether somebody listens."""
     if value is None:
         return None
     if type(value) is not list:
-        why = str(value) if type(value) is UnreadableValue else "this is no array"
-        raise ForwardError(why)
+        raise ForwardError(str(value) if type(value) is UnreadableValue else "this is no array")
     if len(value) < 2:
         raise ForwardError("an array of fewer than two values")
-    tag = value[0]
-    if type(tag) is not str:
-        if type(tag) is not bytes:
-            raise ForwardError("its tag is no text")
+    tag, entries = value[0], value[1]
+    if type(tag) is bytes:
         tag = tag.decode("utf-8", "surrogateescape")
-    if len(tag) > MOST_TAG:
-        raise ForwardError(f"its tag has more than {MOST_TAG} characters")
-    entries = value[1]
-    kind = type(entries)
-    if kind is list:
+    if type(tag) is not str:
+        raise ForwardError("its tag is no text")
+    check_tag(tag)
+    if type(entries) is list:
         return Listed(tag, entries, chunk_of(options_of(value, 2)))
-    if kind is bytes or kind is str:
-        return read_packed(tag, entries, options_of(value, 2))
-    return read_single(tag, value)
-
-
-def read_single(tag: str, value: list[Any]) -> Single:
+    data = as_bytes(entries)
+    if data is not None:
+        return make_packed(tag, data, options_of(value, 2))
     if len(value) < 3 or type(value[2]) is not dict:
         raise ForwardError("it has no map of an event")
     try:
-        time_ns = time_of(value[1])
+        time_ns = time_of(entries)
     except MsgpackError:
         raise ForwardError("what stands after the tag is neither a time nor entries") from None
-    if len(value) == 3:
-        return Single(tag, time_ns, {}, value[2], None)
-    options = options_of(value, 3)
+    return make_single(tag, time_ns, value[2], options_of(value, 3))
+
+
+def check_tag(tag: str) -> None:
+    if len(tag) > MOST_TAG:
+        raise ForwardError(f"its tag has more than {MOST_TAG} characters")
+
+
+def make_single(tag: str, time_ns: int, body: Body, options: dict[Any, Any]) -> Single:
+    check_tag(tag)
     metadata = options.get(METADATA, {})
     if type(metadata) is not dict:
         raise ForwardError("its metadata is no map")
-    return Single(tag, time_ns, metadata, value[2], chunk_of(options))
+    return Single(tag, time_ns, metadata, body, chunk_of(options))
 
 
-def read_packed(tag: str, entries: bytes | str, options: dict[Any, Any]) -> Packed:
-    data = as_bytes(entries) or b""
+def make_packed(tag: str, data: bytes, options: dict[Any, Any]) -> Packed:
+    check_tag(tag)
     size, signal = options.get(SIZE), options.get(SIGNAL, 0)
     if type(signal) is not int or not 0 <= signal <= MOST_SIGNAL:
         raise ForwardError("its fluent_signal is none of 0 (logs), 1 (metrics) and 2 (traces)")
