@@ -144,8 +144,24 @@ def metrics_of(message: Any, decoded: DecodedMetrics) -> list[Metric]:
     return builder.metrics()
 
 
+Shape = tuple[float, ...]
+"""Bounds of buckets, or quantiles."""
+
+MOST_KEYS = 100
+"""Once the labels of a metric have so many keys, points with others make another metric of the same name: a sample has room for
+each key, so that points which all have keys of their own would take memory by the square."""
+
+
+@dataclass(slots=True)
+class Part:
+    """Samples that are one metric but for their shapes; `keys` are those of their labels, with the place of each."""
+
+    keys: dict[str, int] = field(default_factory=dict)
+    by_shape: dict[Shape, list[Sample]] = field(default_factory=dict)
+
+
 class Builder:
-    """Makes one metric of its data points."""
+    """Makes a metric of its data points; several if they differ in shape."""
 
     def __init__(self, message: Any, kind: MetricKind, data: Any) -> None:
         self.kind = kind
@@ -154,8 +170,7 @@ class Builder:
         temporality = getattr(data, "aggregation_temporality", 0)
         self.aggregation = Aggregation(temporality if temporality in (1, 2) else 0)
         self.allow_reset = kind is MetricKind.COUNTER and not data.is_monotonic
-        self.keys: dict[str, int] = {}
-        self.by_shape: dict[tuple[float, ...], list[Sample]] = {}
+        self.parts = [Part()]
 
     def add(self, point: Any) -> None:
         shape, value = READERS[self.kind](point)
@@ -166,36 +181,44 @@ class Builder:
             point.start_time_unix_nano or None,
             told(point, self.kind),
         )
-        self.by_shape.setdefault(shape, []).append(sample)
+        self.parts[-1].by_shape.setdefault(shape, []).append(sample)
 
     def labels(self, attributes: Any) -> Labels:
         """The values of the labels by the keys that were seen until now."""
         if not attributes:
             return ()
-        keys = self.keys
-        named: dict[int, str | None] = {}
+        named: dict[str, str | None] = {}
         for pair in attributes:
             if not pair.key:
                 raise OtlpError("an attribute without a key")
-            named[keys.setdefault(pair.key, len(keys))] = label(pair.value)
-        return tuple([named.get(index) for index in range(len(keys))])
+            named[pair.key] = label(pair.value)
+        keys = self.parts[-1].keys
+        if keys and not named.keys() <= keys.keys() and len(keys) + len(named) > MOST_KEYS:
+            self.parts.append(Part())
+            keys = self.parts[-1].keys
+        for key in named:
+            keys.setdefault(key, len(keys))
+        return tuple([named.get(key) for key in keys])
 
     def metrics(self) -> list[Metric]:
-        keys = tuple(self.keys)
-        made = []
-        for shape, samples in self.by_shape.items() or [((), [])]:
-            for sample in samples:
-                missing = len(keys) - len(sample.labels)
-                if sample.labels and missing:
-                    sample.labels += (None,) * missing
-            metric = Metric(self.kind, self.name, self.description, keys, unit=self.unit)
-            metric.aggregation, metric.allow_reset = self.aggregation, self.allow_reset
-            metric.samples = samples
-            if self.kind is MetricKind.HISTOGRAM:
-                metric.buckets = shape
-            elif self.kind is MetricKind.SUMMARY:
-                metric.quantiles = shape
-            made.append(metric)
+        return [
+            self.metric(tuple(part.keys), shape, samples)
+            for part in self.parts
+            for shape, samples in part.by_shape.items() or [((), [])]
+        ]
+
+    def metric(self, keys: tuple[str, ...], shape: Shape, samples: list[Sample]) -> Metric:
+        for sample in samples:
+            missing = len(keys) - len(sample.labels)
+            if sample.labels and missing:
+                sample.labels += (None,) * missing
+        made = Metric(self.kind, self.name, self.description, keys, unit=self.unit)
+        made.aggregation, made.allow_reset = self.aggregation, self.allow_reset
+        made.samples = samples
+        if self.kind is MetricKind.HISTOGRAM:
+            made.buckets = shape
+        elif self.kind is MetricKind.SUMMARY:
+            made.quantiles = shape
         return made
 
 
@@ -248,7 +271,7 @@ def exemplar(message: Any) -> dict[str, Any]:
     return made
 
 
-Shaped = tuple[tuple[float, ...], Value]
+Shaped = tuple[Shape, Value]
 
 
 def read_number(point: Any) -> Shaped:

@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from tailrace.model.metrics import Aggregation, ExpHistogram, Histogram, MetricKind, Summary
 from tailrace.wire import cmetrics
 from tailrace.wire.otlp import decode_metrics as module
-from tailrace.wire.otlp.decode_metrics import decode_metrics, decode_metrics_json
+from tailrace.wire.otlp.decode_metrics import MOST_KEYS, decode_metrics, decode_metrics_json
 from tailrace.wire.otlp.encode_metrics import encode_metrics
 from tailrace.wire.otlp.errors import OtlpError, TooMany
 
@@ -91,6 +91,26 @@ def test_a_label_is_text(value, label):
     point = {"asInt": "1", "attributes": [{"key": "k", "value": value}]}
     for decoded in both(request(metric("gauge", point))):
         assert the_metric(decoded).samples[0].labels == (label,)
+
+
+def test_points_that_all_have_keys_of_their_own_take_no_memory_by_the_square():
+    count = 10 * MOST_KEYS
+    points = [
+        {"asInt": "1", "attributes": [attribute(f"k{number}", stringValue="x")]}
+        for number in range(count)
+    ]
+    for decoded in both(request(metric("gauge", *points))):
+        made = decoded.sets[0].metrics
+        assert {len(each.label_keys) for each in made} == {MOST_KEYS}
+        samples = [dict(each.label_pairs(sample)) for each in made for sample in each.samples]
+        assert samples == [{f"k{number}": "x"} for number in range(count)]
+
+
+def test_one_point_may_have_any_number_of_labels():
+    pairs = [attribute(f"k{number}", stringValue="x") for number in range(2 * MOST_KEYS)]
+    point = {"asInt": "1", "attributes": pairs}
+    for decoded in both(request(metric("gauge", point, point))):
+        assert len(the_metric(decoded).label_keys) == 2 * MOST_KEYS
 
 
 def test_buckets_are_added_up():
