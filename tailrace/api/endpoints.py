@@ -24,7 +24,10 @@ from tailrace.wire import metrics_text, prometheus
 
 JSON = "application/json"
 OWN = "tailrace_"
-NOT_IN_V1 = ("fluentbit_input_metrics_scrapes_total",)
+NOT_IN_V1 = (
+    "fluentbit_input_metrics_scrapes_total",
+    "fluentbit_input_http_server_ingress_queue_busy_total",
+)
 
 
 @dataclass(slots=True)
@@ -57,7 +60,7 @@ def root(view: View) -> Answer:
 def uptime(view: View) -> Answer:
     seconds = int(time.time()) - int(view.started_at)
     return as_json(
-        {"uptime_sec": seconds, "uptime_hr": f"Tailrace has been running: {in_words(seconds)}"}
+        {"uptime_sec": seconds, "uptime_hr": f"Fluent Bit has been running: {in_words(seconds)}"}
     )
 
 
@@ -99,11 +102,20 @@ def counts_v1(view: View) -> dict[str, dict[str, dict[str, int]]]:
             if instance["name"] in inputs and short != metric and metric not in NOT_IN_V1:
                 inputs[instance["name"]][short] = view.number(metric, instance["name"])
     known = {each["name"]: each["emits"] for each in view.topology["filters"]}
+    counters = {
+        each["name"]: [
+            metric.removeprefix("fluentbit_filter_").removesuffix("_total")
+            for metric in each["counters"]
+            if metric.startswith("fluentbit_filter_")
+        ]
+        for each in view.topology["filters"]
+    }
     filters = {}
     for name in view.names("fluentbit_filter_records_total"):
         if name not in known:  # a processor of an input
             continue
         keys = ["drop_records", "add_records", "records", "bytes", "drop_bytes"]
+        keys += [key for key in counters.get(name, ()) if key not in keys]
         if known[name]:
             keys.append("emit_records")
         filters[name] = {key: view.number(f"fluentbit_filter_{key}_total", name) for key in keys}

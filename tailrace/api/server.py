@@ -212,11 +212,9 @@ class ApiServer:
                 wanted = read_trace(request.body)
                 wanted.input = name
                 problem = await self._control.start_trace(wanted)
-                told[name] = (
-                    {"status": "error", "returncode": -1, "message": problem}
-                    if problem
-                    else {"status": "ok"}
-                )
+                if problem:
+                    self._log.error(f"[http_server] no trace: {problem}")
+                told[name] = {"status": "error", "returncode": -1} if problem else {"status": "ok"}
             else:
                 told[name] = {"status": "error", "message": "method not allowed"}
         return as_json({"inputs": told, "result": {"status": "ok"}})

@@ -204,7 +204,12 @@ def topology(pipeline: Pipeline) -> dict[str, Any]:
             for each in plan.inputs
         ],
         "filters": [
-            {**about(each), "match": matched(each), "emits": each.plugin.emits}
+            {
+                **about(each),
+                "match": matched(each),
+                "emits": each.plugin.emits,
+                "counters": registry.counters_of(each.name),
+            }
             for each in plan.filters
         ],
         "outputs": [{**about(each), "match": matched(each)} for each in plan.outputs],

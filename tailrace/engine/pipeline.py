@@ -324,7 +324,7 @@ class Pipeline:
     def ingest(self, chunk: Chunk, port: InputPort) -> None:
         """Count a chunk, take it through processors and filters, and queue it at its outputs. Never waits."""
         book = port.book
-        chunk.padding = LINE_PADDING if chunk.is_raw else port.padding
+        chunk.padding = LINE_PADDING if chunk.is_raw else port.padding or chunk.padding
         chunk.measured = packed_size(chunk)
         book.records += chunk.count
         book.bytes += chunk.measured

@@ -652,7 +652,8 @@ class OutputQueue:
         self._on_room()
 
     def _give_up(self, lane: Lane, batch: Batch, failure: Retry) -> None:
-        self.book.retries_failed += 1
+        if self.settings.retry_limit != 0:
+            self.book.retries_failed += 1
         self.log.error(
             f"{batch.count} events given up after {batch.attempts} tries "
             f"(retry_limit {self.settings.retry_limit}): {failure.why}"

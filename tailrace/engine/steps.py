@@ -58,8 +58,8 @@ class FilterStep:
                 self.unit.count(before, result.count)
         change = result.count - before
         result.padding, result.measured = padding, before_bytes
-        if change or self.padding is not None:
-            self._measure(result, change)
+        if change or self.padding is not None or result is not chunk:
+            self._measure(result, bool(change) or result is not chunk)
         if change < 0:
             self.book.removed -= change
             self.book.removed_bytes += max(0, before_bytes - result.measured)
@@ -67,10 +67,10 @@ class FilterStep:
             self.book.added += change
         return result
 
-    def _measure(self, result: Chunk, change: int) -> None:
+    def _measure(self, result: Chunk, is_changed: bool) -> None:
         """Count the bytes of what the filter changed; what has kept its number and size counts as untouched."""
         size = packed_size(result)
-        if not change and size == result.measured:
+        if not is_changed and size == result.measured:
             return
         if self.padding is not None and result.kind is LOGS:
             size += (self.padding - result.padding) * result.count
@@ -113,11 +113,13 @@ def conditional(
 
 
 def apply_step(chunk: Chunk, step: FilterStep) -> Chunk:
-    """One processor, if there is something for it; the receipt stays with the chunk."""
+    """One processor, if there is something for it; what comes out of it came the way of what went in."""
     if not chunk.count or chunk.kind not in step.handles:
         return chunk
     receipt = chunk.receipt
     result = step.apply(chunk)
+    if result is not chunk:
+        result.come_as(chunk)
     result.receipt = receipt
     return result
 

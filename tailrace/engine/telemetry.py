@@ -119,12 +119,14 @@ def collect(agent: Observed) -> MetricSet:
         pipeline.measure()
         _write_routes(write, pipeline.books)
         _write_inputs(write, pipeline)
+        _write_plugins(write, agent.metrics, "fluentbit_input_")
         _write_processors(write, pipeline.books)
         _write_filters(write, pipeline)
+        _write_plugins(write, agent.metrics, "fluentbit_filter_")
         _write_outputs(write, pipeline)
         _write_books(write, pipeline)
         write_keeping(write, pipeline)
-    _write_plugins(write, agent.metrics)
+        _write_plugins(write, agent.metrics)
     _write_process(write)
     return write.set
 
@@ -455,6 +457,8 @@ def _write_outputs(write: Writer, pipeline: Pipeline) -> None:
                 output=name,
             )
         for source, route in book.routes.items():
+            if not any(route.latency):
+                continue
             write.histogram(
                 "fluentbit_output_latency_seconds",
                 "End-to-end latency in seconds",
@@ -584,9 +588,15 @@ def _write_reasons(write: Writer, kind: str, what: str, name: str, reasons: dict
         )
 
 
-def _write_plugins(write: Writer, registry: MetricRegistry) -> None:
-    """What plugins count of their own."""
+PLACED = ("fluentbit_input_", "fluentbit_filter_")
+"""What plugins count under such names stands beside what the engine counts there."""
+
+
+def _write_plugins(write: Writer, registry: MetricRegistry, prefix: str = "") -> None:
+    """What plugins count of their own under names that begin so; without a prefix, all that stands with none."""
     for family in registry.families.values():
+        if prefix != next((each for each in PLACED if family.name.startswith(each)), ""):
+            continue
         kind = COUNTER if family.kind == "counter" else GAUGE
         metric = write.metric(kind, family.name, family.description, family.labels)
         metric.samples += [

@@ -375,10 +375,8 @@ class Chunk:
         )
         if groups is not None:
             part.groups = [groups[index] for index in indexes]
-        part.kind, part.receipt, part.hops = self.kind, self.receipt, self.hops
-        part.passed_by, part.stream = self.passed_by, self.stream
-        part.padding, part.trace = self.padding, self.trace
-        return part
+        part.kind, part.padding = self.kind, self.padding
+        return part.come_as(self)
 
     def slice(self, start: int, end: int) -> Chunk:
         """The events from `start` up to `end`; shares no lists with this chunk."""
@@ -401,8 +399,14 @@ class Chunk:
         twin = Chunk(self.tag, list(self.times), bodies, metadata, self.nbytes, groups)
         twin.kind, twin.count = self.kind, self.count
         twin.payload = deepcopy(self.payload) if deep else self.payload
-        twin.receipt, twin.hops, twin.padding = self.receipt, self.hops, self.padding
-        return twin
+        twin.padding = self.padding
+        return twin.come_as(self)
+
+    def come_as(self, other: Chunk) -> Chunk:
+        """Say that these events came the way that `other` came: its receipt, source, filters that have done with them. Returns this."""
+        self.receipt, self.trace, self.stream = other.receipt, other.trace, other.stream
+        self.hops, self.passed_by = other.hops, other.passed_by
+        return self
 
 
 def deep_copy(value: Any) -> Any:
@@ -460,7 +464,7 @@ def merge(chunks: Sequence[Chunk]) -> Chunk:
         nbytes,
         groups,
     )
-    merged.kind = first.kind
+    merged.kind, merged.padding = first.kind, first.padding
     return merged
 
 

@@ -29,7 +29,7 @@ def packed_size(chunk: Chunk) -> int:
     if not count:
         return 0
     if chunk.packed is not None:
-        return len(chunk.packed)
+        return len(chunk.packed) + chunk.padding * count
     if chunk.kind is METRICS:
         return _size_of_metrics(chunk.payload)
     if chunk.kind is not LOGS:
@@ -75,10 +75,11 @@ def _size_of_block(chunk: Chunk, block: bytes) -> int:
 
 
 def _size_of_metrics(metrics: MetricSet) -> int:
-    """Fluent Bit writes a hash of eight bytes with each sample, which we leave out."""
+    """Fluent Bit writes a hash of eight bytes with each sample that has labels, which we leave out."""
     from tailrace.wire import cmetrics  # where there are metrics
 
-    return len(cmetrics.encode(metrics)) + 8 * metrics.sample_count
+    labelled = sum(bool(each.labels) for metric in metrics.metrics for each in metric.samples)
+    return len(cmetrics.encode(metrics)) + 8 * labelled
 
 
 def _list_head(length: int) -> int:

@@ -240,3 +240,43 @@ def test_a_reload_that_fails_says_why_and_is_not_counted(tmp_path):
         assert "gen" in (await agent.json("/api/v1/metrics"))["input"]
 
     in_agent(tmp_path, scenario, " hot_reload on\n")
+
+
+def test_what_plugins_count_stands_beside_the_counts_of_their_kind(tmp_path):
+    """As Fluent Bit orders the metrics, with what filters count of their own in version 1 too."""
+    joined = "[FILTER]\n    name multiline\n    match *\n    multiline.parser java\n    multiline.key_content n\n    flush_ms 500\n"
+    own = "[INPUT]\n    name http\n    listen 127.0.0.1\n    port 0\n"
+
+    async def scenario(agent):
+        await agent.until(lambda: delivered(agent))
+        counts = await agent.json("/api/v1/metrics")
+        assert (
+            counts["filter"]["multiline.1"].items()
+            >= {"emit_records": 3, "emit_truncated": 0}.items()
+        )
+        _, _, body = await agent.ask("/api/v2/metrics/prometheus")
+        text = body.decode()
+        places = [
+            text.index(f"# TYPE fluentbit_{name} ")
+            for name in (
+                "input_records_total",
+                "input_http_server_ingress_queue_busy_total",
+                "filter_records_total",
+            )
+        ]
+        assert places == sorted(places)
+
+    in_agent(tmp_path, scenario, pipeline=PIPELINE + joined + own)
+
+
+def test_an_output_that_delivered_nothing_has_no_latency(tmp_path):
+    async def scenario(agent):
+        async def refused():
+            return (await agent.json("/api/v1/metrics"))["output"]["sink"]["errors"] > 0
+
+        await agent.until(refused)
+        _, _, body = await agent.ask("/api/v2/metrics/prometheus")
+        assert b"latency_seconds" not in body
+
+    pipeline = PIPELINE.replace("name null", "name test_refuser")
+    in_agent(tmp_path, scenario, pipeline=pipeline)

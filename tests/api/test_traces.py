@@ -141,7 +141,7 @@ def test_several_inputs_at_once(tmp_path):
         body = {"inputs": ["front", "nobody"], "output": "null"}
         told = await agent.json("/api/v1/traces/", "POST", body)
         assert told["inputs"]["front"] == {"status": "ok"}
-        assert told["inputs"]["nobody"]["status"] == "error"
+        assert told["inputs"]["nobody"] == {"status": "error", "returncode": -1}
         told = await agent.json("/api/v1/traces/", "DELETE", {"inputs": ["front"]})
         assert told == {"inputs": {"front": {"status": "ok"}}, "result": {"status": "ok"}}
 

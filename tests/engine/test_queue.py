@@ -147,6 +147,17 @@ def test_an_exhausted_retry_limit_drops_with_a_reason_and_settles_the_receipt():
     asyncio.run(scenario())
 
 
+def test_without_retries_no_retry_has_failed():
+    async def scenario():
+        bench = Bench(Recorder(Retry("no")), retry_limit=0)
+        bench.put(chunk(1, 2))
+        await bench.until_empty()
+        assert bench.book.dropped == {"retries exhausted": 2}
+        assert (bench.book.retries, bench.book.retries_failed) == (0, 0)
+
+    asyncio.run(scenario())
+
+
 def test_a_rejected_chunk_is_counted_and_the_next_one_is_delivered():
     async def scenario():
         bench = Bench(Recorder(Reject("400"), None))

@@ -8,6 +8,7 @@ from tailrace.engine.steps import FilterStep, apply_step
 from tailrace.model import LOGS, METRICS
 from tailrace.model.metrics import MetricSet, metrics_chunk
 from tailrace.testing import FakeContext, chunk_of, make_plugin
+from tailrace.wire.size import packed_size
 
 
 def step_of(signal):
@@ -33,3 +34,21 @@ def test_a_processor_is_handed_the_signal_alone_that_it_stands_under():
         metrics = metrics_chunk("t", MetricSet([], external=external))
         metrics.count = 1
         assert apply_step(metrics, step).payload.external["resource"]["attributes"] == attributes
+
+
+def test_what_comes_out_of_a_filter_came_the_way_of_what_went_in():
+    """A filter that has done with events knows them again, also behind one that gives out another chunk."""
+    context = FakeContext()
+    plugin = make_plugin("filter", "rewrite_tag", "rule $n ^3$ new true", context)
+    instance = SimpleNamespace(
+        kind="filter", name="r", plugin=plugin, condition=None, section=SimpleNamespace(group="")
+    )
+    book = FilterBook()
+    chunk = chunk_of([{"n": "1"}, {"n": "3"}])
+    chunk.passed_by, chunk.stream, chunk.hops, chunk.padding = ("joiner",), "file", 2, 4
+    result = apply_step(chunk, FilterStep(instance, book, BusyClock()))
+    assert result is not chunk
+    assert (result.passed_by, result.stream, result.hops) == (("joiner",), "file", 2)
+    [emitted] = context.emitted
+    assert (emitted.passed_by, emitted.stream, emitted.padding) == ((), "file", 4)
+    assert book.bytes == packed_size(result) == 2 * 22

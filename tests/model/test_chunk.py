@@ -173,6 +173,15 @@ def test_a_copy_shares_no_lists_and_a_deep_one_no_bodies():
     assert flat.bodies[0] is chunk.bodies[0]
 
 
+def test_a_copy_came_the_way_of_the_first():
+    chunk = chunk_of(2)
+    chunk.receipt, chunk.trace, chunk.stream = "receipt", "trace", "file"
+    chunk.passed_by, chunk.hops = ("joiner",), 3
+    twin = chunk.copy(deep=True)
+    assert (twin.receipt, twin.trace, twin.stream) == ("receipt", "trace", "file")
+    assert (twin.passed_by, twin.hops) == (("joiner",), 3)
+
+
 def test_metadata_is_made_when_it_is_to_be_written():
     chunk = chunk_of(2, with_metadata=False)
     chunk.metadata_list()[1]["m"] = 1

@@ -7,6 +7,7 @@ from tailrace.model import Chunk, Group
 from tailrace.model.metrics import MetricKind, MetricSet, metrics_chunk
 from tailrace.wire.cmetrics import encode
 from tailrace.wire.msgpack import encode_events
+from tailrace.wire.packed import decode_packed
 from tailrace.wire.size import packed_size
 
 SECOND = 1_000_000_000
@@ -52,6 +53,13 @@ def test_padding_is_part_of_the_size_of_each_event():
     assert packed_size(chunk) == 2 * (17 + 4)
 
 
+def test_padding_of_packed_events_counts_too():
+    packed = encode_events([0, 0], None, [{"n": 1}, {"n": 2}])
+    chunk = Chunk.of_packed("t", packed, 2, decode_packed)
+    chunk.padding = 4
+    assert packed_size(chunk) == 2 * (17 + 4)
+
+
 def test_what_has_no_size_as_messagepack_counts_with_its_raw_size():
     body: dict = {}
     body["self"] = body
@@ -70,6 +78,7 @@ def test_a_block_is_measured_without_being_split(text):
 
 def test_metrics_have_the_size_of_their_encoding():
     metrics = MetricSet()
-    metrics.metric(MetricKind.COUNTER, "n", "d").add(1, 1)
+    metrics.metric(MetricKind.COUNTER, "n", "d", ("k",)).add(1, 1, ("a",))
+    metrics.metric(MetricKind.COUNTER, "m", "d").add(1, 1)
     size = packed_size(metrics_chunk("t", metrics))
     assert size == len(encode(metrics)) + 8

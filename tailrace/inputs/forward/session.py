@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 LOG_SIGNAL = 0
 MOST_UNREAD_ACKS = 1 << 20
 """Bytes of answers that a client may leave unread; then its connection is closed."""
+MESSAGE_PADDING = 4
+"""What Fluent Bit writes more than need be for an event that came as a message of its own; the other modes have none."""
 
 
 class Session(asyncio.Protocol):
@@ -182,7 +184,9 @@ class Session(asyncio.Protocol):
         events = (
             Decoded(times, None, bodies) if metadata is None else grouped(times, metadata, bodies)
         )
-        self.put([self.chunk_of(message.tag, events, message.nbytes)], message.chunks)
+        chunk = self.chunk_of(message.tag, events, message.nbytes)
+        chunk.padding = MESSAGE_PADDING
+        self.put([chunk], message.chunks)
 
     def chunk_of(self, tag: str, events: Decoded, nbytes: int) -> Chunk:
         times, metadata, bodies, groups = events

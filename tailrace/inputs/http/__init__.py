@@ -78,7 +78,7 @@ class Http(Input[HttpOptions]):
     def __init__(self, options: HttpOptions) -> None:
         super().__init__(options)
         self.server: HttpServer | None = None
-        self.intake = Intake(options.server, options.answer_timeout)
+        self.intake = Intake(options.server, options.answer_timeout, self.context.metrics)
         self.get_tag = tag_getter(options.tag_key)
         self.success = self.make_success(options)
         self.bearer = BearerCheck(options.oauth2, self.context) if options.oauth2.validate else None
@@ -138,7 +138,7 @@ class Http(Input[HttpOptions]):
             if self.bearer is not None:
                 await admit(request, self.bearer, self.context.log)
             self.check(request)
-            await self.intake.deliver(lambda: self.chunks_of(request))
+            await self.intake.deliver(lambda: self.chunks_of(request), len(request.body))
         except Refusal as refusal:
             return refusal.response()
         return self.success

@@ -92,7 +92,7 @@ class Opentelemetry(Input[OpentelemetryOptions]):
                 "profiles_support: profiles are only taken as logs, so none are; set encode_profiles_as_log"
             )
         self.server: HttpServer | None = None
-        self.intake = Intake(options.server, options.answer_timeout)
+        self.intake = Intake(options.server, options.answer_timeout, self.context.metrics)
         self.bearer = BearerCheck(options.oauth2, self.context) if options.oauth2.validate else None
         self.get_tag = tag_getter(options.tag_key)
         self.endpoints = endpoints(options.profiles_support and options.encode_profiles_as_log)
@@ -154,7 +154,9 @@ class Opentelemetry(Input[OpentelemetryOptions]):
                 raise Refusal(400, "invalid content-length")
             is_grpc = is_grpc and grpc.is_grpc(request)
             payload = Payload(endpoint.signal, request.headers.get("content-type"), is_grpc)
-            await self.intake.deliver(lambda: self.chunks_of(request, payload, taken))
+            await self.intake.deliver(
+                lambda: self.chunks_of(request, payload, taken), len(request.body)
+            )
         except GrpcError as error:
             return error.response()
         except Refusal as refusal:

@@ -7,6 +7,7 @@ import pytest
 from tailrace.model import Chunk
 from tailrace.net.http_server.intake import Intake, Refusal
 from tailrace.net.http_server.options import HttpServerOptions
+from tailrace.testing import FakeMetrics
 
 
 def one_chunk():
@@ -95,3 +96,36 @@ def test_an_agent_that_stops_takes_nothing():
 )
 def test_a_refusal_says_what_the_client_may_do(status, header):
     assert header in Refusal(status, "x").response().headers
+
+
+def test_what_waits_is_told_under_fluent_bits_names():
+    async def scenario():
+        metrics = FakeMetrics()
+        made, held = Intake(HttpServerOptions(), 0.0, metrics), []
+        made.most_waiting = 1
+
+        async def emit(chunk):
+            chunk.receipt.hold()
+            held.append(chunk.receipt)
+
+        def told(name):
+            return metrics.by_name[f"fluentbit_input_http_server_ingress_queue_{name}"].values[()]
+
+        task = await running(made, emit)
+        assert [told(name) for name in ("busy_total", "pending_events", "pending_bytes")] == [0] * 3
+        delivery = asyncio.ensure_future(made.deliver(one_chunk, 7))
+        while not held:
+            await asyncio.sleep(0)
+        with pytest.raises(Refusal):
+            await made.deliver(one_chunk, 5)
+        assert [told(name) for name in ("busy_total", "pending_events", "pending_bytes")] == [
+            1,
+            1,
+            7,
+        ]
+        held.pop().release()
+        await delivery
+        assert [told(name) for name in ("pending_events", "pending_bytes")] == [0, 0]
+        task.cancel()
+
+    asyncio.run(scenario())
