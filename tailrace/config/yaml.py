@@ -179,6 +179,10 @@ class YAMLReader:
     def _env_item(self, item: Any) -> None:
         entry = self._value(item)
         place = self._place(item, self._path)
+        if isinstance(entry, dict) and entry and not {"name", "value", "uri"} & set(entry):
+            for name, given in entry.items():  # - A: b
+                self._variables.set(name, str(given or ""))
+            return
         if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
             self._problems.add(
                 "an item of env has no name.", mend="As: {name: A, value: b}.", place=place

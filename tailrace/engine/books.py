@@ -191,10 +191,43 @@ class OutputBook:
         return self.routed - gone - self.kept - self.in_flight
 
 
+class TagBook:
+    """Events by the input that they came from and their tag, as far as the limits go."""
+
+    __slots__ = ("counts", "untracked")
+
+    def __init__(self) -> None:
+        self.counts: dict[tuple[str, str], int] = {}
+        self.untracked: dict[tuple[str, str], int] = {}
+        """Events that are not counted by their tag, by input and reason."""
+
+    def add(self, name: str, tag: str, records: int, most_series: int, longest: int) -> None:
+        """Limits of 0 and less are none."""
+        key = name, tag
+        if longest > 0 and len(tag.encode("utf-8", "surrogateescape")) > longest:
+            self._pass_over(name, "tag_length_limit", records)
+        elif key in self.counts or not 0 < most_series <= len(self.counts):
+            self.counts[key] = self.counts.get(key, 0) + records
+        else:
+            self._pass_over(name, "max_series", records)
+
+    def _pass_over(self, name: str, reason: str, records: int) -> None:
+        self.untracked[name, reason] = self.untracked.get((name, reason), 0) + records
+
+
 class Books:
     """The books of one pipeline, by instance name."""
 
-    __slots__ = ("filters", "inputs", "outputs", "passed", "processors", "unmatched", "unrouted")
+    __slots__ = (
+        "filters",
+        "inputs",
+        "outputs",
+        "passed",
+        "processors",
+        "tags",
+        "unmatched",
+        "unrouted",
+    )
 
     def __init__(
         self,
@@ -207,6 +240,7 @@ class Books:
         self.inputs = {} if inputs is None else inputs
         self.filters = {} if filters is None else filters
         self.outputs = {} if outputs is None else outputs
+        self.tags = TagBook()
         self.passed = passed
         """Events that came through all filters."""
         self.unrouted = unrouted

@@ -105,7 +105,7 @@ def read_service(section: Section, problems: Problems) -> ServiceOptions | None:
 
 STRICT = frozenset(
     {
-        *("flush", "log_level", "processes", "memory_limit", "exit_code_on_loss"),
+        *("flush", "log_level", "processes", "memory_limit", "exit_code_on_loss", "telemetry"),
         *("storage.sync", "storage.type", "storage.inherit", "storage.keep.rejected"),
     }
 )

@@ -76,6 +76,7 @@ class Pipeline:
         self.storage = storage
         self.log = log
         self.books = Books()
+        self.tag_records = plan.services.options.telemetry
         self.taps: list[Tap] = []
         """Called with each chunk that came through the filters (stream processor)."""
         self.on_close: list[Callable[[], None]] = []
@@ -329,6 +330,8 @@ class Pipeline:
         book.records += chunk.count
         book.bytes += chunk.measured
         book.in_flight_bytes += chunk.nbytes
+        if port.counts_tags:
+            self._count_tag(chunk, port.name)
         self._hold(chunk, book)
         chunk.stream = port.name, chunk.stream
         if steps := self._input_steps[port.name]:
@@ -338,6 +341,12 @@ class Pipeline:
             book.byte_change += (chunk.measured if chunk.count else 0) - size
         self._pending.append((chunk, port.source))
         self._work_off()
+
+    def _count_tag(self, chunk: Chunk, name: str) -> None:
+        if chunk.kind is LOGS:
+            limits = self.tag_records
+            most, longest = limits.max_series, limits.max_tag_length
+            self.books.tags.add(name, chunk.tag, chunk.count, most, longest)
 
     def _hold(self, chunk: Chunk, book: InputBook) -> None:
         """Put the engine's receipt before the input's: it counts what is in flight."""
@@ -363,6 +372,8 @@ class Pipeline:
         chunk.measured = packed_size(chunk)
         book.emitted += chunk.count
         book.emitted_bytes += chunk.measured
+        if self.tag_records.enabled:
+            self._count_tag(chunk, emitter.name)
         chunk.hops += 1
         if chunk.receipt is None:
             chunk.receipt = Receipt()

@@ -51,6 +51,8 @@ class InputPort:
         self.limit = instance.options.mem_buf_limit
         self.storage_type = storage_type(instance.options, pipeline.plan.services.options)
         self.padding: int = instance.plugin.padding
+        own = instance.options.telemetry
+        self.counts_tags = pipeline.tag_records.enabled if own is None else own
         self.source = Source(
             instance.name,
             instance.options.routable,

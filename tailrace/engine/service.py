@@ -10,6 +10,7 @@ from tailrace.config.types import Reader, read_seconds, read_size, text
 from tailrace.net.options import TLSOptions
 from tailrace.plugin.base import LOG_LEVEL
 from tailrace.plugin.log import Level
+from tailrace.plugin.tag_records import SERVICE_TELEMETRY, TagRecords
 
 BUFFER_SIZE = re.compile(r"([0-9]{1,15})([kmg]?)(?:i?b)?")
 UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
@@ -194,6 +195,9 @@ class ServiceOptions(Options):
 
     enable_chunk_trace: bool = option(False)
     """Let records be tapped (`-Z`)."""
+
+    telemetry: TagRecords = option(TagRecords(), reader=SERVICE_TELEMETRY)
+    """YAML only: a map in which `metrics.logs.tag_records` has `enabled`, `max_series` (500) and `max_tag_length` (128): count the events of inputs by tag."""
 
     memory_limit: Size = option(0)
     """Most memory for events that wait (as they lie in memory, decoded or not): then inputs wait; 0: a quarter of the machine's or the cgroup's."""

@@ -251,6 +251,22 @@ def _write_inputs(write: Writer, pipeline: Pipeline) -> None:
         if all(port.name != name for port in pipeline.inputs):
             _write_gauges_at_rest(write, name)
     _write_emitters(write, pipeline)
+    for (name, tag), records in pipeline.books.tags.counts.items():
+        write.count(
+            "fluentbit_input_logs_tag_records_total",
+            "Number of input log records by tag.",
+            records,
+            name=name,
+            tag=tag,
+        )
+    for (name, reason), records in pipeline.books.tags.untracked.items():
+        write.count(
+            "fluentbit_input_logs_tag_records_untracked_total",
+            "Number of input log records not tracked by tag.",
+            records,
+            name=name,
+            reason=reason,
+        )
 
 
 def _write_emitters(write: Writer, pipeline: Pipeline) -> None:

@@ -21,6 +21,7 @@ from tailrace.config.errors import ConfigError, Odd
 from tailrace.config.types import Reader, Structure, one_of, read_seconds, text
 from tailrace.model import LOGS, Body, Chunk, Signal
 from tailrace.plugin.log import LEVELS, Level
+from tailrace.plugin.tag_records import INPUT_TELEMETRY
 
 if TYPE_CHECKING:
     from tailrace.plugin.context import Context
@@ -176,6 +177,9 @@ class InputOptions(PluginOptions):
 
     routes: Structure = option(None)
     """Conditional routes to outputs (YAML only)."""
+
+    telemetry: bool | None = option(None, reader=INPUT_TELEMETRY)
+    """YAML only: `telemetry: {metrics: {logs: {tag_records: {enabled: true}}}}` counts this input's events by tag, or with false does not, whatever the service says."""
 
     rate_window: Seconds = option(1.0, reader=Reader("time", read_window))
     """Length of the windows in which the rate of this input is counted."""

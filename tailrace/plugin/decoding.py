@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tailrace.config import ConfigError
 from tailrace.config.types import split_words
 from tailrace.model import Body
 
@@ -184,5 +183,7 @@ def read_rule(text: str, replaces: bool, warnings: list[str]) -> Rule | None:
         )
         return None
     if action not in ACTIONS:
-        raise ConfigError(f"{name}: '{words[2]}' is no action.", "Give try_next or do_next.")
+        # Compat: the original goes on without.
+        warnings.append(f"{name}: '{words[2]}' is no action. Write try_next or do_next.")
+        action = ""
     return Rule(field, DECODERS[decoder], replaces, action)

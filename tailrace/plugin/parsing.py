@@ -247,7 +247,6 @@ def to_bool(text: str) -> Any:
 
 CONVERSIONS: dict[str, Convert] = {
     "integer": to_integer,
-    "int": to_integer,
     "float": to_float,
     "hex": to_hex,
     "bool": to_bool,
@@ -256,10 +255,10 @@ CONVERSIONS: dict[str, Convert] = {
 
 
 def conversions(types: str, warnings: list[str]) -> dict[str, Convert]:
-    """Conversions by field of `a:integer b:float`; a comma may stand between. Unknown types are warned of: text stays."""
+    """Conversions by field of `a:integer b:float`. Unknown types are warned of: text stays."""
     found: dict[str, Convert] = {}
-    for word in split_words(types.replace(",", " ")):
-        key, colon, kind = word.rpartition(":")
+    for word in split_words(types):
+        key, colon, kind = word.partition(":")
         if not colon:
             warnings.append(
                 f"types: '{word}' is passed over."

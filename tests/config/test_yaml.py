@@ -131,3 +131,11 @@ def test_a_byte_that_is_not_utf8_is_named_with_its_place(tmp_path):
     path.write_bytes(b"pipeline:\n  caf\xe9: 1\n")
     _, problems = load(path, None, {})
     assert "agent.yaml:2:6: byte 0xe9 is not UTF-8" in str(problems.errors[0])
+
+
+def test_an_item_of_env_may_be_a_name_and_its_value(tmp_path):
+    made, problems = read(
+        tmp_path, "env: [{A: mine}, {B: '2'}]\npipeline: {inputs: [{name: '${A}-${B}'}]}"
+    )
+    assert not list(problems)
+    assert made.inputs[0].text("name") == "mine-2"

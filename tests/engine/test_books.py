@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.engine.books import Books, FilterBook, InputBook, OutputBook
+from tailrace.engine.books import Books, FilterBook, InputBook, OutputBook, TagBook
 
 counts = st.integers(0, 50)
 
@@ -62,3 +62,18 @@ def test_what_does_not_add_up_is_said_in_words():
 def test_events_counted_twice_are_found_too():
     books = Books(passed=1, outputs={"o": OutputBook(1, 2)})
     assert len(books.check()) == 2
+
+
+def test_events_are_counted_by_tag_as_far_as_the_limits_go():
+    book = TagBook()
+    for tag in ("a", "b", "a", "c", "é" * 3):
+        book.add("in", tag, 2, 2, 5)
+    assert book.counts == {("in", "a"): 4, ("in", "b"): 2}
+    assert book.untracked == {("in", "max_series"): 2, ("in", "tag_length_limit"): 2}
+
+
+def test_limits_of_nothing_are_none():
+    book = TagBook()
+    for tag in ("a", "b" * 500):
+        book.add("in", tag, 1, 0, -1)
+    assert (len(book.counts), book.untracked) == (2, {})

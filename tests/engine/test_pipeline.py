@@ -30,6 +30,7 @@ from tailrace.plugin import (
     output_plugin,
 )
 from tailrace.plugin.log import Log
+from tailrace.plugin.tag_records import TagRecords
 from tailrace.testing import ListSink
 
 
@@ -343,3 +344,21 @@ def test_an_alias_names_an_input_and_not_its_tag():
     plan, _, _ = build(configuration(inputs, [], [{"name": "test_sink", "match": "*"}]))
     assert [instance.name for instance in plan.inputs] == ["test_source.0", "own"]
     assert [instance.plugin.tag for instance in plan.inputs] == ["test_source.0", "test_source.1"]
+
+
+@pytest.mark.parametrize("counted", [True, False])
+def test_events_are_counted_by_tag_where_that_is_asked_for(counted):
+    made = configuration(
+        [{"name": "test_source", "tag": "t", "chunks": "2"}], [], [{"name": "null", "match": "*"}]
+    )
+    switch = {"metrics": {"logs": {"tag_records": {"enabled": str(counted)}}}}
+    made.inputs[0].entries.append(Entry("telemetry", switch, Place("test")))
+
+    async def scenario():
+        plan, _, sink = build(made, telemetry=TagRecords(enabled=not counted))
+        pipeline = Pipeline(plan, Log(sink))
+        await run_until_done(pipeline, 2)
+        return pipeline.books.tags.counts
+
+    expected = {("test_source.0", "t.0"): 10, ("test_source.0", "t.1"): 10} if counted else {}
+    assert asyncio.run(scenario()) == expected

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tailrace.config.errors import ConfigError
 from tailrace.plugin.decoding import DECODERS, make_decoding
 
 escapes = st.text(st.sampled_from("\\uUxX08dDeEcCfFn'\"{}:,1"), max_size=16)
@@ -103,16 +102,10 @@ def test_without_an_action_no_other_rule_is_used():
     assert decode({"log": r"a\nb"}, field_as=["json log", "escaped log"]) == {"log": r"a\nb"}
 
 
-@pytest.mark.parametrize(
-    ("rule", "what"),
-    [
-        ("json log next", "'next' is no action"),
-    ],
-)
-def test_a_rule_that_is_none_is_told(rule, what):
-    for arguments in ({"field": [rule]}, {"field_as": [rule]}):
-        with pytest.raises(ConfigError, match=what):
-            decode({}, **arguments)
+def test_an_action_that_is_none_is_passed_over_with_a_warning():
+    warnings = []
+    assert make_decoding([], ["json log next"], warnings) is not None
+    assert "'next' is no action" in warnings[0]
 
 
 @given(st.sampled_from(sorted(DECODERS)), escapes | st.text(max_size=20))
