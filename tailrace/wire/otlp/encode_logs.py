@@ -22,16 +22,18 @@ from tailrace.wire.otlp.protobuf import (
     fixed64,
     key_value,
     key_values,
+    many_key_values,
     message,
     pack_fixed64,
-    raw_bytes,
     sized,
     text,
     uint,
+    varint,
 )
 
 MASK = 0xFFFF_FFFF_FFFF_FFFF
 SEVERITIES = range(1, 25)
+MOST_RECORD_HEADS = 4096
 
 
 def accessors(*texts: str) -> list[Accessor]:
@@ -107,21 +109,37 @@ class LogEncoder:
     def encode(self, chunk: Chunk) -> Encoded:
         """Each event of a chunk, in order."""
         self._bad_ids = 0
-        records: list[bytes | None]
+        records: list[bytes | None] | None
         if chunk.is_raw and chunk.key not in self._in_body and self._is_body(chunk.key):
-            records = [
-                framed(time, *text_value(line))
-                for time, line in zip(chunk.times, chunk.lines or (), strict=True)
-            ]
+            records = all_framed(chunk.times, *text_values(chunk.lines or ()))
         else:
-            records = self._encode_bodies(chunk)
+            chunk.open()
+            records = self._encode_alike(chunk) or self._encode_bodies(chunk)
         return Encoded(records, self._bad_ids)
+
+    def _encode_alike(self, chunk: Chunk) -> list[bytes | None] | None:
+        """Events without metadata whose bodies have the same keys, none of which is for a part of the record but the body; None if they are others."""
+        if chunk.metadata or self.keys.with_rest or not chunk.count:
+            return None
+        bodies = chunk.bodies
+        names = {*map(tuple, bodies)}
+        keys = names.pop()
+        if names or not self._in_body.isdisjoint(keys):
+            return None
+        try:
+            if self._known.isdisjoint(keys):
+                return all_framed(chunk.times, b"\x32", many_key_values(b"\x0a", bodies))
+            used = next(accessor for accessor in self.keys.body if accessor.key in keys)
+            if not used.is_plain:
+                return None
+            return all_framed(chunk.times, *text_values([body[used.key] for body in bodies]))
+        except RecursionError:
+            return None
 
     def _is_body(self, key: str) -> bool:
         return any(accessor.path == (key,) for accessor in self.keys.body)
 
     def _encode_bodies(self, chunk: Chunk) -> list[bytes | None]:
-        chunk.open()
         metadata: Sequence[Metadata | None] = chunk.metadata or [None] * chunk.count
         has_none, knows_none = self._in_body.isdisjoint, self._known.isdisjoint
         is_plain, own = not self.keys.with_rest, self.keys.otlp
@@ -292,12 +310,47 @@ def framed(time: int, tag: bytes, content: bytes) -> bytes:
     return b"".join((b"\x12", whole_size, b"\x09", stamp, b"\x2a", size, tag, inner, content))
 
 
-def text_value(line: str) -> tuple[bytes, bytes]:
-    """Tag and content of a body that is text; what is no Unicode becomes bytes."""
+class RecordHeads(dict[int, tuple[bytes, bytes]]):
+    """What stands before and behind the time of a `LogRecord` with a body of so many bytes, of one kind, alone."""
+
+    __slots__ = ("_tag",)
+
+    def __init__(self, tag: bytes) -> None:
+        super().__init__()
+        self._tag = tag
+
+    def __missing__(self, size: int) -> tuple[bytes, bytes]:
+        value = self._tag + varint(size) if self._tag else b""
+        behind = b"\x2a" + varint(len(value) + size) + value
+        made = b"\x12" + varint(9 + len(behind) + size) + b"\x09", behind
+        if size < MOST_RECORD_HEADS:
+            self[size] = made
+        return made
+
+
+RECORD_HEADS = {tag: RecordHeads(tag) for tag in (b"", b"\x0a", b"\x32")}
+"""By tag of the body's kind; none: the content is a whole `AnyValue`."""
+
+
+def all_framed(times: Sequence[int], tag: bytes, contents: Sequence[bytes]) -> list[bytes | None]:
+    """`framed` for each time and content."""
+    if min(times, default=1) <= 0:
+        return [framed(time, tag, each) for time, each in zip(times, contents, strict=True)]
+    heads = map(RECORD_HEADS[tag].__getitem__, map(len, contents))
+    return [
+        b"".join((before, time, behind, content))
+        for (before, behind), time, content in zip(
+            heads, map(pack_fixed64, times), contents, strict=True
+        )
+    ]
+
+
+def text_values(lines: Sequence[Any]) -> tuple[bytes, Sequence[bytes]]:
+    """Bodies, text as a rule: the tag of all, and the content of each; no tag where the contents are whole `AnyValue`."""
     try:
-        return b"\x0a", line.encode()
-    except UnicodeEncodeError:
-        return b"\x3a", raw_bytes(line)
+        return b"\x0a", [*map(str.encode, lines)]
+    except (UnicodeEncodeError, TypeError):
+        return b"", [any_value(line) for line in lines]
 
 
 def first_of(otlp: Body, name: str, metadata: Metadata, accessor: Accessor) -> Any:
@@ -448,11 +501,10 @@ def log_requests(
                 gathering = Gathering(limits)
                 continue
             stop = min(end, at + gathering.room)
-            for index in range(at, stop):
-                record = records[index]
-                if record is not None:
-                    target.append(record)
-                    gathering.events.append(index)
+            some = records[at:stop]
+            events = [index for index in range(at, stop) if records[index] is not None]
+            target += [record for record in some if record is not None]
+            gathering.events += events
             at = stop
     if gathering.events:
         yield gathering.request()

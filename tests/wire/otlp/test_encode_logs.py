@@ -146,6 +146,29 @@ def test_an_event_without_metadata_is_written_the_same_by_the_fast_way(body, tim
         assert encoder.encode(lines).records == expected
 
 
+@pytest.mark.parametrize(
+    "bodies",
+    [
+        [{"a": number, "b": {"c": "x" * number}} for number in range(10)],
+        [{"a": "x" * 5000}] * 5,
+        [{"a": "b\udcff"}] * 5,
+        [{}] * 5,
+        [{"a": 1}] * 4 + [{"b": 1}],
+        [{"log": "a"}] * 5,
+        [{"log": "a"}, {"log": None}, {"log": ["b\udcff"]}, {"log": {"a": 1}}],
+        [{"message": "b\udcff", "log": 1}] * 5,
+        [{"a": 1, "SeverityText": "WARN"}] * 5,
+    ],
+)
+@pytest.mark.parametrize("first", [-5, 0, EPOCH_NS])
+def test_events_that_are_alike_are_written_as_each_by_itself(bodies, first):
+    times = [first + number for number in range(len(bodies))]
+    encoder = LogEncoder()
+    pairs = zip(times, bodies, strict=True)
+    expected = [message(b"\x12", encoder._record(time, {}, body)) for time, body in pairs]
+    assert encoder.encode(Chunk("t", times, bodies)).records == expected
+
+
 def test_parts_come_from_the_metadata_or_the_event():
     metadata = {"SeverityNumber": 13, "TraceFlags": 1, "Attributes": {"a": 1}, "Timestamp": 4}
     record = one_record({"SeverityText": "WARN", "TraceId": TRACE, "SpanId": SPAN}, metadata)

@@ -11,9 +11,12 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValueList
 from tailrace.wire.otlp.protobuf import (
     MOST_HEADS,
     MOST_KEYS,
+    MOST_SIZES,
+    SIZES,
     TABLES,
     any_value,
     key_values,
+    many_key_values,
     plain_key_values,
     text,
     varint,
@@ -122,6 +125,30 @@ def test_maps_are_written_as_plainly_as_they_could_be(attributes):
         assert key_values(tag, attributes) == plain_key_values(tag, attributes)
 
 
+ROWS = st.lists(values | st.just("b\udcff"), min_size=6, max_size=6)
+
+
+@given(st.dictionaries(words, ROWS, max_size=4))
+def test_maps_of_the_same_keys_are_written_as_each_by_itself(columns):
+    maps = [{key: column[row] for key, column in columns.items()} for row in range(6)]
+    expected = [plain_key_values(b"\x32", each) for each in maps]
+    assert many_key_values(b"\x32", maps) == expected
+
+
+@given(st.lists(st.dictionaries(st.sampled_from("abc"), values, max_size=3), max_size=8))
+def test_maps_of_any_keys_are_written_as_each_by_itself(maps):
+    assert many_key_values(b"\x0a", maps) == [plain_key_values(b"\x0a", each) for each in maps]
+
+
+@pytest.mark.parametrize(
+    "column", [["a", "bc"], [1, 500], [1.5, -0.0], [{"a": 1}, {"a": 2}], [True, None], [[1], []]]
+)
+def test_each_kind_of_column(column):
+    maps = [{"k": value} for value in column * 4]
+    expected = [plain_key_values(b"\x0a", each) for each in maps]
+    assert many_key_values(b"\x0a", maps) == expected
+
+
 @pytest.mark.parametrize("size", [0, 1, 100, 127, 128, 191, 192, 5000, 20_000])
 def test_texts_of_all_lengths_are_written_the_same_each_time(size):
     attributes = {"k": "x" * size, "m": {"y": "z" * size}}
@@ -137,4 +164,11 @@ def test_the_memory_of_keys_and_lengths_has_a_limit():
     tables = TABLES[b"\x0a"]
     texts, _, integers, _ = tables["k"]
     assert len(tables) <= MOST_KEYS
-    assert max(len(texts), len(integers)) <= MOST_HEADS
+    assert len(texts) <= MOST_HEADS
+    assert len(integers) <= 10
+
+
+def test_negative_and_large_numbers_are_not_remembered():
+    for number in range(MOST_SIZES + 10):
+        key_values(b"\x0a", {"n": -number, "m": number})
+    assert len(SIZES) <= MOST_SIZES
