@@ -283,19 +283,16 @@ def test_a_peer_without_handshake_gets_nothing_when_a_key_is_set():
     assert run(scenario()) == []
 
 
-def test_a_peer_that_demands_a_handshake_is_told_when_no_key_is_set():
+@pytest.mark.parametrize("section", ["", "require_ack_response on"])
+def test_a_peer_that_demands_a_handshake_is_told_when_no_key_is_set(section):
     async def scenario():
-        async with (
-            Peer(key="k") as peer,
-            output(peer) as plugin,
-            plugin.single.upstream.connection() as connection,
-        ):
-            while not connection.has_unread:
-                await asyncio.sleep(0.001)
-            with pytest.raises(Retry, match="give shared_key"):
-                await plugin.single.look_at_words(connection)
+        async with Peer(key="k") as peer, output(peer, section) as plugin:
+            for _ in range(2):
+                with pytest.raises(Retry, match="give shared_key"):
+                    await plugin.flush(chunk_of([{"a": 1}]))
+        return peer.messages
 
-    run(scenario())
+    assert run(scenario()) == []
 
 
 def test_a_peer_that_does_not_keep_connections_gets_a_new_one_each_time():

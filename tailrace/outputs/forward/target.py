@@ -22,7 +22,9 @@ from tailrace.wire.forward.writing import Manner, Message, encode
 
 ACK_SECONDS = 190.0
 """How long an ack is waited for when `net.io_timeout` does not say; Fluentd's own default."""
+HELO_SECONDS = 0.05
 MOST_ANSWER_BYTES = 64 * 1024
+DEMAND = "asks for a handshake and takes nothing without: give shared_key (or empty_shared_key)"
 
 
 class TargetOptions(Options):
@@ -80,12 +82,17 @@ class Target:
         self.credentials = credentials_of(options)
         self.answer_seconds = upstream.options.net_io_timeout or ACK_SECONDS
         self.handshake_seconds = upstream.options.net_connect_timeout or ACK_SECONDS
+        self.is_trusted = self.credentials is not None or self.manner.wants_ack
+        """Whether it is known that the server takes what is sent: by a handshake, by acks, or since it asked for nothing."""
 
     async def deliver(self, chunk: Chunk) -> None:
         """Send a chunk and, if it is to be acknowledged, wait for that; `Retry` or `Partial` if it is not delivered."""
+        begun = self.clock.monotonic()
         connection = await self.upstream.acquire()
         is_sound = False
         try:
+            if not self.is_trusted:
+                await self.hear_demands(connection, self.clock.monotonic() - begun)
             keepalive = True
             if self.credentials is not None and connection.fresh:
                 keepalive = await self.shake_hands(connection, self.credentials)
@@ -96,7 +103,6 @@ class Target:
             else:
                 await asyncio.sleep(0)  # lets the loop see that the other side has hung up
                 connection.check()
-                await self.look_at_words(connection)
             if not keepalive:
                 connection.close()
             is_sound = True
@@ -138,14 +144,19 @@ class Target:
                 raise Partial(why, chunk.slice(first, chunk.count)) from error
             raise Retry(why) from error
 
-    async def look_at_words(self, connection: Connection) -> None:
-        """Nobody asked the server anything: if it says HELO, it won't take what was sent."""
-        if not connection.has_unread:
-            return
-        if b"HELO" in (await connection.receive())[:16] and self.credentials is None:
-            raise Retry(
-                f"{connection.peer} asks for a handshake and takes nothing without: give shared_key (or empty_shared_key)"
-            )
+    async def hear_demands(self, connection: Connection, connect_seconds: float) -> None:
+        """Before the first chunk: whether the server asks for a handshake, without which it drops all that it gets.
+
+        It says so at once, but not sooner than about the time that connecting took.
+        """
+        try:
+            words = await connection.receive(HELO_SECONDS + min(connect_seconds, 1.0))
+        except Unreachable:
+            connection.check()
+            words = b""
+        if b"HELO" in words[:16]:
+            raise Retry(f"{connection.peer} {DEMAND}")
+        self.is_trusted = True
 
 
 class Answers:
@@ -182,6 +193,8 @@ class Answers:
 
 def ack_of(value: Any) -> str:
     """The token that an answer acknowledges."""
+    if type(value) is list and value[:1] == ["HELO"]:
+        raise ForwardError(f"it {DEMAND}")
     token = as_bytes(value.get(ACK)) if type(value) is dict else None
     if token is None:
         raise ForwardError("its answer is no ack")
