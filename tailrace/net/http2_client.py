@@ -27,6 +27,7 @@ from tailrace.net.http_client import (
 )
 from tailrace.net.upstream import Upstream
 from tailrace.plugin import Context
+from tailrace.plugin.base import Connections
 
 if TYPE_CHECKING:
     from tailrace.net.http2_session import Session
@@ -200,6 +201,12 @@ class HTTP2Client:
         if session.is_idle:
             session.say_goodbye()
             session.connection.close()
+
+    def connections(self) -> Connections:
+        """How many are open, and how many of them are in use."""
+        found = self.upstream.connections()
+        idle = sum(session.is_idle for session in self.sessions)
+        return Connections(found.total, found.busy - idle)
 
     async def close(self) -> None:
         """End all connections, also those in use."""

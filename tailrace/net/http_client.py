@@ -17,6 +17,7 @@ from typing import Any
 from tailrace.net.connection import Connection, Unreachable
 from tailrace.net.proxy import authority
 from tailrace.net.upstream import Upstream
+from tailrace.plugin.base import Connections
 
 MOST_HEAD_BYTES = 64 * 1024
 MOST_BODY_BYTES = 64 * 1024
@@ -185,6 +186,10 @@ class HTTPClient:
     def _failure(self, connection: Connection, failure: Unreachable) -> Unreachable:
         """A connection that was kept may have been closed meanwhile; that says nothing of the server."""
         return failure if connection.fresh else Stale(failure.why)
+
+    def connections(self) -> Connections:
+        """How many are open, and how many of them are in use."""
+        return self.upstream.connections()
 
     async def close(self) -> None:
         await self.upstream.close()
