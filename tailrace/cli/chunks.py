@@ -149,7 +149,7 @@ def line_of(report: Report) -> str:
 
 
 def dump(reports: Iterator[Report]) -> int:
-    """Print events as JSON lines: of logs tag, time, group (resource and scope), metadata, record; of metrics and traces a document of OTLP each.
+    """Print events as JSON lines: of logs tag, time, group (resource and scope), metadata, record; of metrics and traces a document of OTLP each, of profiles their text.
 
     1 if something could not be read.
     """
@@ -176,9 +176,14 @@ def dump(reports: Iterator[Report]) -> int:
 
 
 def dump_signals(file: ChunkFile) -> None:
-    """Print metrics or traces in the JSON form of OTLP, a line for each set."""
+    """Print metrics or traces in the JSON form of OTLP, a line for each set; of profiles the text."""
     from tailrace.wire import otlp_json
 
+    if file.kind == chunkfile.PROFILES:
+        from tailrace.wire.otlp.profiles_text import profiles_text
+
+        print(json.dumps({"tag": file.tag, "profiles": profiles_text(file.events)}))
+        return
     encode = otlp_json.encode_traces if file.kind == chunkfile.TRACES else otlp_json.encode_metrics
     for chunk in unpack(file):
         print(

@@ -1,20 +1,20 @@
-"""How chunks of each kind lie in files: logs as events, metrics and traces as Fluent Bit packs them."""
+"""How chunks of each kind lie in files: logs as events, metrics and traces as Fluent Bit packs them, profiles as OTLP."""
 
 from __future__ import annotations
 
-from tailrace.model import LOGS, METRICS, TRACES, Chunk
+from tailrace.model import LOGS, METRICS, PROFILES, TRACES, Chunk
 from tailrace.wire import chunkfile
 from tailrace.wire.chunkfile import ChunkFile, ChunkFileError
 from tailrace.wire.msgpack import packed_events
 from tailrace.wire.payloads import unpack_payload
 
-STORABLE = LOGS | METRICS | TRACES
+STORABLE = LOGS | METRICS | TRACES | PROFILES
 """The signals that chunk files can hold."""
-READABLE = (chunkfile.LOGS, chunkfile.METRICS, chunkfile.TRACES)
+READABLE = (chunkfile.LOGS, chunkfile.METRICS, chunkfile.TRACES, chunkfile.PROFILES)
 """The kinds of files whose content can be read."""
 
 
-KINDS = {chunkfile.METRICS: METRICS, chunkfile.TRACES: TRACES}
+KINDS = {chunkfile.METRICS: METRICS, chunkfile.TRACES: TRACES, chunkfile.PROFILES: PROFILES}
 
 
 def pack(chunk: Chunk, routes: tuple[str, ...] = ()) -> ChunkFile:
@@ -27,6 +27,8 @@ def pack(chunk: Chunk, routes: tuple[str, ...] = ()) -> ChunkFile:
         from tailrace.wire import ctraces
 
         return ChunkFile(chunk.tag, ctraces.encode(chunk.payload), chunkfile.TRACES, routes)
+    if chunk.kind is PROFILES:
+        return ChunkFile(chunk.tag, chunk.payload.data, chunkfile.PROFILES, routes)
     events = chunk.packed
     if events is None:
         events = packed_events(chunk)
@@ -39,6 +41,20 @@ def unpack(file: ChunkFile) -> list[Chunk]:
     if kind is None:
         raise ChunkFileError(f"chunks of kind {file.kind} can't be read yet")
     try:
+        if kind is PROFILES:
+            return [unpack_profiles(file)]
         return unpack_payload(kind, file.tag, file.events)
     except ValueError as error:
+        raise ChunkFileError(str(error)) from error
+
+
+def unpack_profiles(file: ChunkFile) -> Chunk:
+    """Profiles, which Fluent Bit packs in a way of its own that can't be read: a `ValueError`."""
+    from tailrace.model.profiles import profiles_chunk
+    from tailrace.wire.otlp.errors import MissingLibrary
+    from tailrace.wire.otlp.profiles import count_profiles
+
+    try:
+        return profiles_chunk(file.tag, file.events, count_profiles(file.events))
+    except MissingLibrary as error:
         raise ChunkFileError(str(error)) from error

@@ -1,4 +1,4 @@
-"""Print events on standard output; metrics and traces, if the format is not one of OTLP, as text for people.
+"""Print events on standard output; metrics, traces and profiles, if the format is not one of OTLP, as text for people.
 
 Example:
     Name   stdout
@@ -11,8 +11,8 @@ from __future__ import annotations
 import sys
 
 from tailrace.config import ConfigError, option
-from tailrace.model import LOGS, METRICS, TRACES, Chunk, Group
-from tailrace.plugin import Output, OutputOptions, Retry, output_plugin
+from tailrace.model import LOGS, METRICS, PROFILES, TRACES, Chunk, Group
+from tailrace.plugin import Output, OutputOptions, Reject, Retry, output_plugin
 from tailrace.wire import metrics_text
 from tailrace.wire.notation import event_text, value_text
 from tailrace.wire.records import text_encoder
@@ -34,7 +34,7 @@ class StdoutOptions(OutputOptions):
 
 @output_plugin("stdout")
 class Stdout(Output[StdoutOptions]):
-    handles = LOGS | METRICS | TRACES
+    handles = LOGS | METRICS | TRACES | PROFILES
     keeps_chunks = False
 
     def __init__(self, options: StdoutOptions) -> None:
@@ -52,7 +52,13 @@ class Stdout(Output[StdoutOptions]):
 
     async def flush(self, chunk: Chunk) -> None:
         if self.layout in OTLP:
+            if chunk.kind is PROFILES:
+                raise Reject("there is no OTLP/JSON of profiles")
             data = self.as_otlp(chunk)
+        elif chunk.kind is PROFILES:
+            from tailrace.wire.otlp.profiles_text import profiles_text
+
+            data = profiles_text(chunk.payload.data).encode("utf-8", "surrogateescape")
         elif chunk.kind is TRACES:
             from tailrace.wire import traces_text
 

@@ -3,11 +3,15 @@
 import json
 
 import pytest
+from opentelemetry.proto.collector.profiles.v1development.profiles_service_pb2 import (
+    ExportProfilesServiceRequest,
+)
 
 from tailrace.cli import chunks
 from tailrace.engine.storage import Storage
 from tailrace.model import Chunk, Group
 from tailrace.model.metrics import Metric, MetricKind, MetricSet, metrics_chunk
+from tailrace.model.profiles import profiles_chunk
 from tailrace.model.traces import ResourceSpans, ScopeSpans, Span, Traces, traces_chunk
 from tailrace.plugin.log import Log
 from tailrace.testing import ListSink, chunk_of
@@ -107,6 +111,17 @@ def test_traces_and_metrics_are_listed_and_dumped(tmp_path, capsys):
     assert (traces["tag"], shown[0]["traceId"], shown[1]["name"]) == ("t", "01" * 16, "b")
     shown = metrics["metrics"]["resourceMetrics"][0]["scopeMetrics"][0]["metrics"]
     assert (metrics["tag"], shown[0]["name"]) == ("m", "depth")
+
+
+def test_profiles_are_dumped_as_text(tmp_path, capsys):
+    storage = Storage(tmp_path, Log(ListSink()))
+    request = ExportProfilesServiceRequest()
+    request.resource_profiles.add(schema_url="http://r")
+    storage.write("in", profiles_chunk("p", request.SerializeToString()))
+    assert chunks.run(["dump", str(tmp_path)]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["tag"] == "p"
+    assert "Schema URL :http://r" in shown["profiles"]
 
 
 def test_dump_of_a_torn_file_gives_its_sound_events(folder, capsys):

@@ -8,11 +8,15 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from opentelemetry.proto.collector.profiles.v1development.profiles_service_pb2 import (
+    ExportProfilesServiceRequest,
+)
 
 from tailrace.config.errors import ConfigError
 from tailrace.engine.storage import Storage, age
-from tailrace.model import METRICS, TRACES, Chunk, Group
+from tailrace.model import METRICS, PROFILES, TRACES, Chunk, Group
 from tailrace.model.metrics import Metric, MetricKind, MetricSet, metrics_chunk
+from tailrace.model.profiles import profiles_chunk
 from tailrace.model.traces import ResourceSpans, ScopeSpans, Span, Traces, traces_chunk
 from tailrace.plugin.log import Log
 from tailrace.testing import ListSink, chunk_of
@@ -289,14 +293,21 @@ def test_traces_that_can_not_be_read_are_passed_over(disk):
     assert disk.storage.damaged_files == 1
 
 
-def test_signals_that_can_not_be_read_yet_are_left_where_they_are(tmp_path):
-    disk = Disk(tmp_path, delete_damaged=True)
+def test_profiles_are_read_back(disk):
+    request = ExportProfilesServiceRequest()
+    request.resource_profiles.add().scope_profiles.add().profiles.add(time_unix_nano=5)
+    disk.storage.write("in", profiles_chunk("p", request.SerializeToString()))
+    [(stored, file)] = disk.storage.backlog()
+    [read] = stored.chunks(file.tag)
+    assert (read.kind, read.tag, stored.count) == (PROFILES, "p", 1)
+    assert read.payload.data == request.SerializeToString()
+
+
+def test_profiles_of_fluent_bit_are_left_where_they_are(disk):
     path = disk.storage.write("in", chunk(1)).path
-    path.write_bytes(chunkfile.encode(ChunkFile("t", b"\x90", kind=3)))
+    path.write_bytes(chunkfile.encode(ChunkFile("t", b"\x81\xa1a\x01", kind=chunkfile.PROFILES)))
     assert disk.bodies() == []
     assert path.exists()
-    assert disk.storage.damaged_files == 0
-    disk.storage.close()
 
 
 def test_files_without_a_time_in_their_name_come_last():

@@ -6,13 +6,17 @@ import re
 import sys
 
 import pytest
+from opentelemetry.proto.collector.profiles.v1development.profiles_service_pb2 import (
+    ExportProfilesServiceRequest,
+)
 
 from tailrace.config.errors import ConfigError
 from tailrace.config.options import describe
 from tailrace.model import Chunk, Group
 from tailrace.model.metrics import MetricKind, MetricSet, metrics_chunk
+from tailrace.model.profiles import profiles_chunk
 from tailrace.model.traces import ResourceSpans, Traces, traces_chunk
-from tailrace.plugin import Retry
+from tailrace.plugin import Reject, Retry
 from tailrace.plugin.registry import find
 from tailrace.testing import EPOCH_NS, FakeContext, make_plugin, options_class_of, run_output
 
@@ -144,6 +148,16 @@ def test_traces_are_printed_as_text_whatever_the_format(capfdbinary):
     output = make_plugin("output", "stdout", "format json_lines")
     asyncio.run(output.flush(traces_chunk("t", traces)))
     assert b"            - service.name: 'shop'\n" in capfdbinary.readouterr().out
+
+
+def test_profiles_are_printed_as_text_and_never_as_otlp_json(capfdbinary):
+    request = ExportProfilesServiceRequest()
+    request.resource_profiles.add(schema_url="http://r")
+    chunk = profiles_chunk("t", request.SerializeToString())
+    asyncio.run(make_plugin("output", "stdout", "format json").flush(chunk))
+    assert b"    Schema URL :http://r\n" in capfdbinary.readouterr().out
+    with pytest.raises(Reject, match="no OTLP/JSON of profiles"):
+        asyncio.run(make_plugin("output", "stdout", "format otlp_json").flush(chunk))
 
 
 def test_otlp_json_takes_traces_too(capfdbinary):

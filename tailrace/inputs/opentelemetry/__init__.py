@@ -74,10 +74,10 @@ class OpentelemetryOptions(InputOptions):
     """Put every log record's body under this key; without it a body that is a map is the record, any other stands under `log`."""
 
     profiles_support: bool = option(False)
-    """Take profiles too, an experimental signal of OpenTelemetry; only as logs, so with `encode_profiles_as_log`."""
+    """Take profiles too, an experimental signal of OpenTelemetry; as protobuf."""
 
     encode_profiles_as_log: bool = option(False)
-    """Take profiles as log records: each request as OTLP/JSON under `Profile`."""
+    """Take profiles as log records, with `profiles_support`: the text of each request under `Profile`."""
 
     answer_timeout: Seconds = option(60.0)
     """Longest time that a request waits for its data to be delivered; then it is answered with 503. 0: without limit."""
@@ -87,17 +87,15 @@ class OpentelemetryOptions(InputOptions):
 class Opentelemetry(Input[OpentelemetryOptions]):
     def __init__(self, options: OpentelemetryOptions) -> None:
         super().__init__(options)
-        if options.profiles_support and not options.encode_profiles_as_log:
-            self.context.log.warn(
-                "profiles_support: profiles are only taken as logs, so none are; set encode_profiles_as_log"
-            )
         self.server: HttpServer | None = None
         self.intake = Intake(options.server, options.answer_timeout, self.context.metrics)
         self.bearer = BearerCheck(options.oauth2, self.context) if options.oauth2.validate else None
         self.get_tag = tag_getter(options.tag_key)
-        self.endpoints = endpoints(options.profiles_support and options.encode_profiles_as_log)
+        self.endpoints = endpoints(options.profiles_support)
         keys = LogKeys(options.logs_body_key, options.logs_metadata_key)
-        self.reader = Reader(keys, options.raw_traces, self.context.clock)
+        self.reader = Reader(
+            keys, options.raw_traces, options.encode_profiles_as_log, self.context.clock
+        )
         self.limit = options.server.buffer_max_size * UNPACKED_RATIO
         self.success = options.successful_response_code
         if self.success not in SUCCESSES:

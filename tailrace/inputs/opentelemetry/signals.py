@@ -10,13 +10,15 @@ import orjson
 
 from tailrace.model import Chunk
 from tailrace.model.metrics import metrics_chunk
+from tailrace.model.profiles import profiles_chunk
 from tailrace.model.traces import traces_chunk
 from tailrace.plugin.clock import Clock
 from tailrace.wire.otlp.decode_logs import LogKeys, decode_logs, decode_logs_json
 from tailrace.wire.otlp.decode_metrics import decode_metrics, decode_metrics_json
 from tailrace.wire.otlp.decode_traces import decode_traces, decode_traces_json
 from tailrace.wire.otlp.errors import OtlpError
-from tailrace.wire.otlp.profiles import profiles_text
+from tailrace.wire.otlp.profiles import count_profiles, json_text
+from tailrace.wire.otlp.profiles_text import profiles_text
 from tailrace.wire.otlp.values import document
 
 PROFILE_KEY = "Profile"
@@ -133,9 +135,12 @@ def varint(number: int) -> bytes:
 class Reader:
     """Makes chunks of requests."""
 
-    def __init__(self, keys: LogKeys, raw_traces: bool, clock: Clock) -> None:
+    def __init__(
+        self, keys: LogKeys, raw_traces: bool, profiles_as_log: bool, clock: Clock
+    ) -> None:
         self.keys = keys
         self.raw_traces = raw_traces
+        self.profiles_as_log = profiles_as_log
         self.clock = clock
 
     def read(self, payload: Payload, data: bytes, tag: str, taken: Taken) -> Iterator[Chunk]:
@@ -147,8 +152,7 @@ class Reader:
         elif payload.signal is Signal.METRICS:
             yield from self.metrics(payload, data, tag, taken)
         elif payload.signal is Signal.PROFILES:
-            text = profiles_text(data, payload.is_json)
-            yield Chunk(tag, [self.clock.time_ns()], [{PROFILE_KEY: text}], None, len(data))
+            yield self.profiles(payload, data, tag)
         elif self.raw_traces and payload.is_json:
             yield self.raw(data, tag)
         else:
@@ -172,6 +176,15 @@ class Reader:
         decoded = (decode_traces_json if payload.is_json else decode_traces)(data)
         taken.why = taken.why or decoded.why
         yield traces_chunk(tag, decoded.traces, len(data))
+
+    def profiles(self, payload: Payload, data: bytes, tag: str) -> Chunk:
+        """A request of profiles as it came, or its text as a record: what came as JSON stays that."""
+        if self.profiles_as_log:
+            text = json_text(data) if payload.is_json else profiles_text(data, with_tables=True)
+            return Chunk(tag, [self.clock.time_ns()], [{PROFILE_KEY: text}], None, len(data))
+        if payload.is_json:
+            raise OtlpError("profiles are taken as protobuf, or as logs")
+        return profiles_chunk(tag, data, count_profiles(data))
 
     def raw(self, data: bytes, tag: str) -> Chunk:
         """A request of traces as one record: what it holds, or its text."""

@@ -1,4 +1,4 @@
-"""Send logs, metrics and traces to an OpenTelemetry receiver by OTLP.
+"""Send logs, metrics, traces and profiles to an OpenTelemetry receiver by OTLP.
 
 Example:
     Name     opentelemetry
@@ -22,7 +22,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tailrace.config import ConfigError
-from tailrace.model import LOGS, METRICS, TRACES, Chunk
+from tailrace.model import LOGS, METRICS, PROFILES, TRACES, Chunk
 from tailrace.model.traces import ResourceSpans, ScopeSpans, Traces, traces_chunk
 from tailrace.outputs.opentelemetry.options import OpenTelemetryOptions
 from tailrace.outputs.opentelemetry.sending import Path, Sender, printable
@@ -38,7 +38,7 @@ TOO_DEEP = "the event is nested too deeply for OTLP"
 
 @output_plugin("opentelemetry")
 class OpenTelemetry(Output[OpenTelemetryOptions]):
-    handles = LOGS | METRICS | TRACES
+    handles = LOGS | METRICS | TRACES | PROFILES
 
     def __init__(self, options: OpenTelemetryOptions) -> None:
         super().__init__(options)
@@ -56,6 +56,7 @@ class OpenTelemetry(Output[OpenTelemetryOptions]):
             LOGS: Path(path(logs.uri), path(options.grpc_logs_uri)),
             METRICS: Path(path(options.metrics_uri), path(options.grpc_metrics_uri)),
             TRACES: Path(path(options.traces_uri), path(options.grpc_traces_uri)),
+            PROFILES: Path(path(options.profiles_uri), path(options.grpc_profiles_uri)),
         }
         for key, value, default in (
             ("resource", logs.resource_metadata_key, "Resource"),
@@ -83,6 +84,8 @@ class OpenTelemetry(Output[OpenTelemetryOptions]):
             return
         if chunk.kind is METRICS:
             content = encode_metrics(chunk.payload, self.labels)
+        elif chunk.kind is PROFILES:
+            content = chunk.payload.data
         else:
             content = encode_traces(chunk.payload)
         told = await self.sender.send(self.paths[chunk.kind], content)
@@ -90,13 +93,13 @@ class OpenTelemetry(Output[OpenTelemetryOptions]):
             self.tell(told)
             return
         payload = chunk.payload
-        total = payload.sample_count if chunk.kind is METRICS else payload.span_count
+        total = payload.sample_count if chunk.kind is METRICS else chunk.count
         why = refused_text(told, total)
         if told.rejected >= total:
             raise Reject(why)
         if chunk.kind is TRACES:
             raise Partial(why, None, [Refusal(spans_chunk(chunk, told.rejected), why)])
-        self.context.log.error(why)  # a set of metrics is one event: it can't be refused in part
+        self.context.log.error(why)  # a set of metrics or profiles can't be refused in part
 
     async def send_logs(self, chunk: Chunk) -> None:
         """One request or several; what became of the events of each is told apart."""

@@ -166,7 +166,7 @@ class OpenTelemetryOptions(OutputOptions):
     """Path of traces."""
 
     profiles_uri: str = option("/v1development/profiles")
-    """Accepted for compatibility: no input of this agent brings profiles."""
+    """Path of profiles."""
 
     grpc_logs_uri: str = option("/opentelemetry.proto.collector.logs.v1.LogsService/Export")
     """gRPC method of logs."""
@@ -182,7 +182,7 @@ class OpenTelemetryOptions(OutputOptions):
     grpc_profiles_uri: str = option(
         "/opentelemetry.proto.collector.profiles.v1experimental.ProfilesService/Export"
     )
-    """Accepted for compatibility: no input of this agent brings profiles."""
+    """gRPC method of profiles."""
 
     log_response_payload: bool = option(True)
     """Log what the server says along with its status."""

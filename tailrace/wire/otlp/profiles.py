@@ -1,30 +1,37 @@
-"""Requests of profiles as text.
-
-Profiles are an experimental signal whose messages still change; so they are only shown, in protobuf's own JSON form (bytes and
-identifiers in base64), not taken apart.
-"""
+"""Requests of profiles: the experimental signal of OpenTelemetry (v1development), which is passed on as it came."""
 
 from __future__ import annotations
 
-from importlib import import_module
+from typing import Any
 
 from tailrace.wire.json import encode
 from tailrace.wire.otlp.errors import OtlpError, messages
 from tailrace.wire.otlp.values import document
 
 
-def profiles_text(data: bytes, is_json: bool) -> str:
-    """An `ExportProfilesServiceRequest` as one line of JSON; `OtlpError` if it is none."""
-    if is_json:
-        given = document(data)
-        if type(given) is not dict:
-            raise OtlpError("no object")
-        return encode(given).decode()
-    message = messages("collector.profiles.v1development.profiles_service")
-    request = message.ExportProfilesServiceRequest()
+def read_profiles(data: bytes) -> Any:
+    """The message of an `ExportProfilesServiceRequest`; `OtlpError` if it is none."""
+    module = messages("collector.profiles.v1development.profiles_service")
+    request = module.ExportProfilesServiceRequest()
     try:
         request.ParseFromString(data)
-        json_format = import_module("google.protobuf.json_format")
-        return str(json_format.MessageToJson(request, indent=None))
     except Exception as error:  # the library's DecodeError has no home that is imported already
         raise OtlpError(f"no protobuf of profiles: {error}") from None
+    return request
+
+
+def count_profiles(data: bytes) -> int:
+    """How many profiles a request has; `OtlpError` if it is none."""
+    return sum(
+        len(scope.profiles)
+        for resource in read_profiles(data).resource_profiles
+        for scope in resource.scope_profiles
+    )
+
+
+def json_text(data: bytes) -> str:
+    """A request that came as JSON, in one line; `OtlpError` if it is none."""
+    given = document(data)
+    if type(given) is not dict:
+        raise OtlpError("no object")
+    return encode(given).decode()

@@ -11,8 +11,11 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsPartialSuccess,
     ExportMetricsServiceResponse,
 )
+from opentelemetry.proto.collector.profiles.v1development.profiles_service_pb2 import (
+    ExportProfilesServiceRequest,
+)
 
-from tailrace.model import LOGS, METRICS, TRACES
+from tailrace.model import LOGS, METRICS, PROFILES, TRACES
 from tailrace.testing import FakeContext, make_plugin
 from tailrace.wire.compression import gzip, snappy, zstd
 
@@ -208,10 +211,19 @@ def test_profiles_are_records_if_wanted():
     assert (status, chunks) == (404, [])
 
 
-def test_it_says_that_profiles_are_not_taken_but_as_logs():
-    context = FakeContext("opentelemetry.0")
-    make_plugin("input", "opentelemetry", "profiles_support on", context)
-    assert any("encode_profiles_as_log" in text for _, text in context.sink.messages)
+def test_profiles_are_passed_on_as_they_came():
+    request = ExportProfilesServiceRequest()
+    request.resource_profiles.add().scope_profiles.add().profiles.add(time_unix_nano=5)
+    data = request.SerializeToString()
+    arguments = ["/v1development/profiles", data, PROTOBUF]
+    (status, _, _), (chunk,) = asked("profiles_support on", *arguments)
+    assert (status, chunk.kind, chunk.count) == (201, PROFILES, 1)
+    assert chunk.payload.data == data
+    (status, _, _), (chunk,) = asked(PROFILES_SECTION, *arguments)
+    assert "Start time unix nano: 5\n" in chunk.bodies[0]["Profile"]
+    for wrong in (["/v1development/profiles", b"{}", JSON], [arguments[0], b"\xff", PROTOBUF]):
+        (status, _, _), chunks = asked("profiles_support on", *wrong)
+        assert (status, chunks) == (400, [])
 
 
 def test_the_answer_comes_when_the_data_is_delivered():

@@ -17,6 +17,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from tailrace.config.errors import ConfigError, InvalidConfiguration
 from tailrace.model import Group
 from tailrace.model.metrics import MetricKind, MetricSet, metrics_chunk
+from tailrace.model.profiles import profiles_chunk
 from tailrace.model.traces import ResourceSpans, ScopeSpans, Span, Traces, traces_chunk
 from tailrace.plugin import Partial, Reject, Retry
 from tailrace.testing import (
@@ -109,6 +110,11 @@ def test_metrics_have_their_path_and_labels():
         ("env", "test"),
         ("region", "eu"),
     ]
+
+
+def test_profiles_are_sent_as_they_came():
+    [request], _ = flush("", profiles_chunk("t", b"as it came"))
+    assert (request.path, request.body) == ("/v1development/profiles", b"as it came")
 
 
 def spans(*names):
