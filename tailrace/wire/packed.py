@@ -10,6 +10,7 @@ import struct
 from collections.abc import Sequence
 from functools import cache
 from itertools import chain
+from operator import attrgetter
 from typing import Any
 
 import msgpack
@@ -35,6 +36,7 @@ LIST_HEAD = struct.Struct(">BI")
 LIST = 0xDD
 LEAST_EVENT_BYTES = 3
 MOST_SECONDS = 1e11
+get_code = attrgetter("code")
 UNUSUAL = (ValueError, TypeError, RecursionError, OverflowError)
 """What the decoders raise for what they don't take."""
 MARK_BYTES = b"\xff\xff\xff"
@@ -82,16 +84,18 @@ def may_hold_marks(packed: bytes) -> bool:
     return MARK_BYTES in packed
 
 
-def first(head: Any) -> Any:
-    """The time of `time` or of `(time, metadata)`."""
-    return head[0] if type(head) is tuple else head
+def firsts(heads: list[Any]) -> list[Any]:
+    """The time of each `time` or `(time, metadata)`."""
+    if set(map(type, heads)) == {tuple}:
+        return [head[0] for head in heads]
+    return [head[0] if type(head) is tuple else head for head in heads]
 
 
 def count_marks(heads: list[Any]) -> int | None:
     """How many heads of events are marks of groups; None if one holds no time. Extensions must be EventTime."""
     kinds = set(map(type, heads))
     if tuple in kinds:
-        heads = list(map(first, heads))
+        heads = firsts(heads)
         kinds = set(map(type, heads))
     if kinds == {int}:
         return 0 if min(heads) >= 0 else None
@@ -103,7 +107,7 @@ def count_marks(heads: list[Any]) -> int | None:
             return 0
         heads = [head for head in heads if type(head) is not int and type(head) is not float]
     times = [head.data for head in heads]
-    if {(head.code, len(head.data)) for head in heads} != {(0, EVENT_TIME.size)}:
+    if set(map(get_code, heads)) != {0} or set(map(len, times)) != {EVENT_TIME.size}:
         return None
     if max(times) < LEAST_MARK:
         return 0
@@ -122,7 +126,7 @@ def decode_packed(packed: bytes, count: int) -> Decoded:
     metadata: list[Metadata] | None = None
     if tuple in set(map(type, heads)):
         metadata = [head[1] if type(head) is tuple else {} for head in heads]
-        heads = list(map(first, heads))
+        heads = firsts(heads)
     times, bodies = times_of(heads), [body for _, body in events]
     if len(times) != count:
         times = [MARKS.get(time, time) for time in times]

@@ -27,9 +27,9 @@ def pack(*values):
 
 
 def read(data):
-    block, sizes, error = MessageStream(1 << 20).feed(data)
+    block, count, error = MessageStream(1 << 20).feed(data)
     assert error == ""
-    return read_messages(block, sizes)
+    return read_messages(block, count)
 
 
 def single(tag="t", time_ns=1_000_000_000, body=None, metadata=None, chunk=None, nbytes=0):
@@ -131,9 +131,9 @@ MESSAGES = st.lists(
 
 @given(MESSAGES)
 def test_all_at_once_or_one_by_one_makes_no_difference(values):
-    block, sizes, _ = MessageStream(1 << 20).feed(pack(*values))
-    if sizes:
-        found, expected = read_messages(block, sizes), _read_each(block, sizes)
+    block, count, _ = MessageStream(1 << 20).feed(pack(*values))
+    if count:
+        found, expected = read_messages(block, count), _read_each(block)
         assert [listed(each) for each in found] == [listed(each) for each in expected]
 
 

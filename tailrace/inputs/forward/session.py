@@ -22,6 +22,7 @@ from tailrace.wire.forward.reading import (
 )
 from tailrace.wire.forward.stream import MessageStream
 from tailrace.wire.packed import (
+    borders,
     count_packed,
     decode_packed,
     grouped,
@@ -130,18 +131,18 @@ class Session(asyncio.Protocol):
         if self.is_over:
             return
         self.heard_at = self.owner.acceptor.now()
-        block, sizes, error = self.stream.feed(data)
+        block, count, error = self.stream.feed(data)
         if self.challenge is not None:
-            if not sizes and not error:
+            if not count and not error:
                 return
-            end = sizes[0] if sizes else 0
-            if not self.admit(self.challenge, unpack_value(block[:end]) if end else None, error):
+            ping = borders(block)[0][0][1] if count else 0
+            if not self.admit(self.challenge, unpack_value(block[:ping]) if ping else None, error):
                 self.end()
                 return
-            block, sizes = block[end:], sizes[1:]
+            block, count = block[ping:], count - 1
         try:
-            if sizes:
-                self.take(read_messages(block, sizes))
+            if count:
+                self.take(read_messages(block, count))
         except ForwardError as problem:
             error = str(problem)
         if error:

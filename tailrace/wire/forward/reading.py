@@ -6,9 +6,9 @@ list is MessagePack one after another all the same. What is unusual is read mess
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cache
-from itertools import accumulate
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgpack
@@ -21,6 +21,7 @@ from tailrace.wire.packed import (
     LIST_HEAD,
     UNUSUAL,
     UnreadableValue,
+    borders,
     count_marks,
     times_of,
     unpack_value,
@@ -33,6 +34,7 @@ MOST_TAG = 65_000
 """What fits into a chunk file."""
 DATA_AT = {0xC4: 2, 0xC5: 3, 0xC6: 5, 0xD9: 2, 0xDA: 3, 0xDB: 5, 0xDC: 3, 0xDD: 5}
 """How far behind its first byte the content of a bin, text or list begins, and of shorter ones 1."""
+get_tag = attrgetter("tag")
 LISTS = {*range(0x90, 0xA0), 0xDC, 0xDD}
 SHORT = range(0x90, 0xC0)
 """First bytes of short lists and texts."""
@@ -88,12 +90,12 @@ class Packed(NamedTuple):
 Message = Singles | Listed | Packed
 
 
-def read_messages(block: bytes, sizes: Sequence[int]) -> list[Message | ForwardError]:
-    """The messages that stand one after another, up to the first that is none. Their order is kept within a tag."""
+def read_messages(block: bytes, count: int) -> list[Message | ForwardError]:
+    """The `count` messages that stand one after another, up to the first that is none. Their order is kept within a tag."""
     try:
-        return _read_alike(block, sizes) if begins_with_time(block) else _read_packs(block, sizes)
+        return _read_alike(block, count) if begins_with_time(block) else _read_packs(block, count)
     except UNUSUAL:
-        return _read_each(block, sizes)
+        return _read_each(block)
 
 
 @cache
@@ -123,28 +125,29 @@ def begins_with_time(block: bytes) -> bool:
     return at < len(block) and block[at] not in SHORT and block[at] not in DATA_AT
 
 
-def _read_alike(block: bytes, sizes: Sequence[int]) -> list[Message | ForwardError]:
+def _read_alike(block: bytes, count: int) -> list[Message | ForwardError]:
     """Single events. `UNUSUAL` if there are others."""
-    events = _decoders()[0](LIST_HEAD.pack(LIST, len(sizes)) + block)
+    events = _decoders()[0](LIST_HEAD.pack(LIST, count) + block)
     heads = [event.time for event in events]
     tag = events[0].tag
     if count_marks(heads) != 0 or len(tag) > MOST_TAG:
         raise ValueError
     times = times_of(heads)
-    has_options = any(event.options for event in events)
-    if not has_options and len({event.tag for event in events}) == 1:
+    is_bare = [event.options for event in events].count(None) == len(events)
+    if is_bare and len(set(map(get_tag, events))) == 1:
         return [Singles(tag, times, None, [event.body for event in events], [], len(block))]
     singles = [
         make_single(event.tag, time, event.body, event.options or {})
         for event, time in zip(events, times, strict=True)
     ]
-    return joined_singles(zip(singles, sizes, strict=True))
+    share = len(block) // count
+    return joined_singles((single, share) for single in singles)
 
 
-def _read_packs(block: bytes, sizes: Sequence[int]) -> list[Message | ForwardError]:
+def _read_packs(block: bytes, count: int) -> list[Message | ForwardError]:
     """Messages of entries. `UNUSUAL` if there are others."""
     found: list[Message | ForwardError] = []
-    for message in _decoders()[1](LIST_HEAD.pack(LIST, len(sizes)) + block):
+    for message in _decoders()[1](LIST_HEAD.pack(LIST, count) + block):
         view = memoryview(message.entries)
         first = view[0]
         if first not in SHORT and first not in DATA_AT:
@@ -160,12 +163,13 @@ def _read_packs(block: bytes, sizes: Sequence[int]) -> list[Message | ForwardErr
     return found
 
 
-def _read_each(block: bytes, sizes: Sequence[int]) -> list[Message | ForwardError]:
+def _read_each(block: bytes) -> list[Message | ForwardError]:
     """Messages of whatever kind, one by one."""
     found: list[tuple[Single | Message | ForwardError, int]] = []
-    for size, end in zip(sizes, accumulate(sizes), strict=True):
+    for start, end in borders(block)[0]:
+        size = end - start
         try:
-            message = read_message(unpack_value(block[end - size : end]))
+            message = read_message(unpack_value(block[start:end]))
         except ForwardError as error:
             found.append((error, size))
             break

@@ -11,10 +11,10 @@ import msgpack
 
 
 class Taken(NamedTuple):
-    """Whole MessagePack values, one after another, with their sizes in bytes, and why the stream can't be read on, if so."""
+    """Whole MessagePack values, one after another, how many, and why the stream can't be read on, if so."""
 
     block: bytes
-    sizes: list[int]
+    number: int
     error: str
 
 
@@ -36,36 +36,39 @@ class MessageStream:
 
     def feed(self, data: bytes) -> Taken:
         """Take bytes; the values that are whole now."""
-        start, error = self._taken, ""
-        ends: list[int] = []
+        start, end, count, error = self._taken, self._taken, 0, ""
         self._parts.append(data)
         self._fed += len(data)
         scanner = self._scanner
         skip, tell = scanner.skip, scanner.tell
         try:
             scanner.feed(data)
+            if self.pending <= self.limit:
+                while True:
+                    skip()
+                    end = tell()
+                    count += 1
             while True:
                 skip()
-                end = tell()
-                if end - self._taken > self.limit:
+                if tell() - end > self.limit:
                     error = self._too_large()
                     break
-                ends.append(end)
-                self._taken = end
+                end = tell()
+                count += 1
         except msgpack.OutOfData:
-            if self.pending > self.limit:
+            if self._fed - end > self.limit:
                 error = self._too_large()
         except msgpack.StackError:
             error = "a message is nested too deeply"
         except (ValueError, msgpack.UnpackException):
             error = "this is no MessagePack"
-        if not ends:
-            return Taken(b"", [], error)
+        if not count:
+            return Taken(b"", 0, error)
+        self._taken = end
         block = b"".join(self._parts)
-        whole = self._taken - start
+        whole = end - start
         self._parts = [block[whole:]]
-        sizes = [end - begin for begin, end in zip([start, *ends], ends, strict=False)]
-        return Taken(block[:whole], sizes, error)
+        return Taken(block[:whole], count, error)
 
     def _too_large(self) -> str:
         return f"a message is larger than {self.limit} bytes"
