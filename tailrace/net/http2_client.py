@@ -26,8 +26,7 @@ from tailrace.net.http_client import (
     clean,
 )
 from tailrace.net.upstream import Upstream
-from tailrace.plugin import Context
-from tailrace.plugin.base import Connections
+from tailrace.plugin import Connections, Context
 
 if TYPE_CHECKING:
     from tailrace.net.http2_session import Session

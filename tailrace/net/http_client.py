@@ -17,7 +17,7 @@ from typing import Any
 from tailrace.net.connection import Connection, Unreachable
 from tailrace.net.proxy import authority
 from tailrace.net.upstream import Upstream
-from tailrace.plugin.base import Connections
+from tailrace.plugin import Connections
 
 MOST_HEAD_BYTES = 64 * 1024
 MOST_BODY_BYTES = 64 * 1024

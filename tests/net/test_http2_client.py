@@ -102,6 +102,20 @@ def test_requests_are_under_way_side_by_side():
     assert server.connections == 1
 
 
+def test_a_connection_is_in_use_while_a_request_is_under_way():
+    async def work(client):
+        before = client.connections()
+        waiting = asyncio.ensure_future(client.request("POST", "/", b"x"))
+        await asyncio.to_thread(server.wait_until, lambda: len(server.requests) == 1)
+        during = client.connections()
+        server.release()
+        await waiting
+        return before, during, client.connections()
+
+    with HTTP2Peer([HANG]) as server:
+        assert run(server, work) == ((0, 0), (1, 1), (1, 0))
+
+
 def test_no_more_requests_at_once_than_the_server_allows():
     async def work(client):
         await client.request("POST", "/", b"x")  # the server's settings are known after it

@@ -73,7 +73,7 @@ class OpenTelemetry(Output[OpenTelemetryOptions]):
         self.sender = Sender(options, self.context)
 
     def connections(self) -> Connections:
-        return self.sender.client.upstream.connections()
+        return self.sender.client.connections()
 
     async def stop(self) -> None:
         await self.sender.close()
