@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -52,6 +53,23 @@ PARSERS = """
 """
 LINE = "line {number:07d}\n"
 STACK = "START {number:07d}\n  at one\n  at two\n"
+
+
+SENDER = """
+[OUTPUT]
+    name   forward
+    match  *
+    host   127.0.0.1
+    port   {port}
+    require_ack_response on
+    retry_limit no_limits
+"""
+RECEIVER = """
+[INPUT]
+    name   forward
+    listen 127.0.0.1
+    port   {port}
+"""
 
 
 def configuration(folder, port, more=""):
@@ -138,6 +156,58 @@ def test_kill_9_at_random_moments_loses_no_line_of_joined_events(tmp_path):
     missing = [event for event in written if event not in arrived]
     assert not missing, f"{len(missing)} of {len(written)} events are lost, the first: {missing[0]}"
     assert rotations > KILLS // 10
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def relay(folder, sink):
+    """The configurations of a sender that reads the lines and of a receiver that hands them on to the sink."""
+    port = free_port()
+    whole = configuration(folder, sink.port).read_text()
+    service, rest = whole.split("[INPUT]")
+    tail, http = rest.split("[OUTPUT]")
+    configs = (
+        f"{service}[INPUT]{tail}{SENDER.format(port=port)}",
+        f"{service}{RECEIVER.format(port=port)}[OUTPUT]{http}",
+    )
+    paths = folder / "sender.conf", folder / "receiver.conf"
+    for path, text in zip(paths, configs, strict=True):
+        path.write_text(text)
+    return paths
+
+
+@pytest.mark.timeout(240)
+def test_kill_9_of_a_forward_sender_or_its_receiver_loses_no_line(tmp_path):
+    sink, pick = Sink(failing=0.2), random.Random(4)
+    configs = relay(tmp_path, sink)
+    writer = Writer(tmp_path / "app.log", LINE, seed=6)
+    writer.start()
+    agents = [start(config) for config in configs]
+    try:
+        for _ in range(KILLS):
+            time.sleep(pick.uniform(0.2, 0.9))
+            which = pick.randrange(2)
+            agents[which].send_signal(signal.SIGKILL)
+            agents[which].wait()
+            agents[which] = start(configs[which])
+        writer.ended.set()
+        writer.join()
+        sink.failing = 0.0
+        end = time.monotonic() + 60
+        while len(sink.lines) < len(writer.written) and time.monotonic() < end:
+            time.sleep(0.1)
+    finally:
+        writer.ended.set()
+        for agent in agents:
+            agent.kill()
+            agent.wait()
+        sink.close()
+    missing = [line for line in writer.written if line[:-1] not in sink.lines]
+    assert not missing, f"{len(missing)} of {len(writer.written)} lines are lost: {missing[:1]}"
 
 
 @pytest.mark.timeout(60)
