@@ -288,6 +288,9 @@ class Storage:
                 return None
             if file.kind == chunkfile.LOGS:
                 count, damage = survey(file)
+                if not count and not damage:  # marks of a group without events
+                    path.unlink()
+                    return None
             else:
                 count, damage = sum(chunk.count for chunk in unpack(file)), ""
         except (OSError, ChunkFileError) as error:

@@ -22,7 +22,7 @@ from tailrace.plugin.log import Log
 from tailrace.testing import ListSink, chunk_of
 from tailrace.wire import chunkfile
 from tailrace.wire.chunkfile import ChunkFile
-from tailrace.wire.msgpack import encode_events
+from tailrace.wire.msgpack import END_MARK, begin_mark, encode_events
 
 
 class Disk:
@@ -57,6 +57,16 @@ def test_a_chunk_is_read_back_with_its_tag_and_routes(disk):
     assert (stored.path, stored.size, stored.count) == (written.path, 4096, 2)
     assert (file.tag, file.routes) == ("app", ("out.0", "out.1"))
     assert (times, metadata, bodies) == (chunk(1, 2).times, None, [{"n": 1}, {"n": 2}])
+
+
+def test_a_file_of_a_group_without_events_is_removed(disk):
+    marks = begin_mark(Group({}, {"resource": {}})) + END_MARK
+    folder = disk.storage.path / "opentelemetry.0"
+    folder.mkdir()
+    (folder / "1-1.000000001.flb").write_bytes(chunkfile.encode(ChunkFile("t", marks), False))
+    assert disk.backlog() == []
+    assert list(folder.iterdir()) == []
+    assert disk.storage.damaged_files == 0
 
 
 def test_groups_of_events_are_read_back(disk):
