@@ -21,7 +21,8 @@ Metrics, traces and profiles need the extra `otlp`: `pip install tailrace[otlp]`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Sequence
 
 from tailrace.config import Seconds, group, option
 from tailrace.inputs.opentelemetry import grpc
@@ -44,6 +45,7 @@ from tailrace.wire.otlp.decode_logs import METADATA_KEY, LogKeys
 from tailrace.wire.otlp.errors import OtlpError, TooMany
 
 DEFAULT_PORT = 4318
+LARGE_BYTES = 256 * 1024
 SUCCESSES = (200, 201, 204)
 GRPC_STATUS = {401: grpc.UNAUTHENTICATED, 413: grpc.RESOURCE_EXHAUSTED, 503: grpc.UNAVAILABLE}
 """What gRPC calls a refusal; others are invalid arguments."""
@@ -152,9 +154,7 @@ class Opentelemetry(Input[OpentelemetryOptions]):
                 raise Refusal(400, "invalid content-length")
             is_grpc = is_grpc and grpc.is_grpc(request)
             payload = Payload(endpoint.signal, request.headers.get("content-type"), is_grpc)
-            await self.intake.deliver(
-                lambda: self.chunks_of(request, payload, taken), len(request.body)
-            )
+            await self.intake.deliver(lambda: self.take(request, payload, taken), len(request.body))
         except GrpcError as error:
             return error.response()
         except Refusal as refusal:
@@ -165,6 +165,10 @@ class Opentelemetry(Input[OpentelemetryOptions]):
             return refusal.response()
         except OtlpError as error:
             return self.refuse(request, error, is_grpc)
+        if taken.why:
+            self.context.log.warn(f"{request.peer}: left out of {request.path}: {taken.why}")
+            if taken.rejected:
+                self.context.drop(taken.rejected, "invalid")
         if is_grpc:
             return grpc.answer(grpc.OK, "", taken.answer(endpoint.signal, is_json=False))
         if not taken.rejected:
@@ -185,6 +189,14 @@ class Opentelemetry(Input[OpentelemetryOptions]):
             return grpc.answer(grpc.INVALID_ARGUMENT, f"deserialisation error: {error}")
         return Response(400, b"invalid request: deserialisation error\n")
 
+    def take(
+        self, request: Request, payload: Payload, taken: Taken
+    ) -> Sequence[Chunk] | Awaitable[Sequence[Chunk]]:
+        """What the request holds; of a large one in a thread, so that others are not kept waiting."""
+        if len(request.body) < LARGE_BYTES:
+            return self.chunks_of(request, payload, taken)
+        return asyncio.to_thread(self.chunks_of, request, payload, taken)
+
     def chunks_of(self, request: Request, payload: Payload, taken: Taken) -> Sequence[Chunk]:
         """What the request holds."""
         tag = self.tag_of(payload)
@@ -192,10 +204,6 @@ class Opentelemetry(Input[OpentelemetryOptions]):
         for data in self.messages(request, payload):
             for chunk in self.reader.read(payload, data, tag, taken):
                 made += self.by_tag(chunk)
-        if taken.why:
-            self.context.log.warn(f"{request.peer}: left out of {request.path}: {taken.why}")
-            if taken.rejected:
-                self.context.drop(taken.rejected, "invalid")
         return made
 
     def messages(self, request: Request, payload: Payload) -> list[bytes]:

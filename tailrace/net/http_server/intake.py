@@ -10,7 +10,7 @@ counted; one that gets none sends them again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from tailrace.model import Chunk, Receipt
@@ -96,7 +96,11 @@ class Intake:
         finally:
             self.emit = None
 
-    async def deliver(self, make: Callable[[], Sequence[Chunk]], nbytes: int = 0) -> None:
+    async def deliver(
+        self,
+        make: Callable[[], Sequence[Chunk] | Awaitable[Sequence[Chunk]]],
+        nbytes: int = 0,
+    ) -> None:
         """Put the chunks that `make` gives into the pipeline and wait until all has come of them that can.
 
         `make` is called once there is room, so that what waits is not decoded yet; `nbytes` is its size, for the metrics.
@@ -110,7 +114,8 @@ class Intake:
             async with asyncio.timeout(self.answer_timeout or None):
                 while not self.has_room.is_set():
                     await self.has_room.wait()
-                chunks = make()
+                made = make()
+                chunks = await made if isinstance(made, Awaitable) else made
                 if chunks:
                     await self.put(chunks)
         except TimeoutError:

@@ -13,7 +13,7 @@ from struct import error as StructError
 from typing import Any
 
 from tailrace.model import Body, Decoded, Group, Groups, Metadata
-from tailrace.wire.otlp.errors import MOST_ITEMS, OtlpError, TooMany
+from tailrace.wire.otlp.errors import MOST_GROUPS, MOST_ITEMS, OtlpError, TooMany
 from tailrace.wire.otlp.reading import (
     SIZED,
     Pairs,
@@ -63,13 +63,20 @@ class Decoder:
         self.metadata: list[Metadata] = []
         self.bodies: list[Body] = []
         self.groups: Groups = []
+        self.group_count = 0
 
     def request(self) -> None:
         resource_id = 0
         for tag, _, at, end in fields(self.data, 0, len(self.data)):
             if tag == 0x0A:
+                self.count_group()
                 self.resource_logs(at, end, resource_id)
                 resource_id += 1
+
+    def count_group(self) -> None:
+        self.group_count += 1
+        if self.group_count > MOST_GROUPS:
+            raise TooMany(f"more than {MOST_GROUPS} resources and scopes")
 
     def resource_logs(self, at: int, end: int, resource_id: int) -> None:
         """`ResourceLogs`: the resource may stand behind its scopes, so they are looked for first."""
@@ -82,6 +89,7 @@ class Decoder:
                 resource |= self.resource(start, stop)
                 is_known = True
             elif tag == 0x12:
+                self.count_group()
                 scopes.append((start, stop))
             elif tag == 0x1A:
                 schema_url = text_of(self.data[start:stop])
@@ -107,14 +115,14 @@ class Decoder:
         before = len(self.bodies)
         for tag, _, start, stop in fields(data, at, end):
             if tag == 0x12:
+                if len(self.bodies) == MOST_ITEMS:
+                    raise TooMany(f"more than {MOST_ITEMS} records")
                 self.record(start, stop)
             elif tag == 0x0A:
                 scope |= self.scope(start, stop)
             elif tag == 0x1A:
                 schema_url = text_of(data[start:stop])
         count = len(self.bodies) - before
-        if len(self.bodies) > MOST_ITEMS:
-            raise TooMany(f"more than {MOST_ITEMS} records")
         if count:
             of_scope = {"schema_url": schema_url, **scope} if schema_url else scope
             group = Group(metadata, {"resource": resource, "scope": of_scope})
@@ -294,7 +302,11 @@ def decode_logs_json(data: bytes, keys: LogKeys, now_ns: int) -> Decoded:
     given = document(data)
     made = Decoded([], [], [], [])
     request = named_fields(given, OTHER_FIELDS)
-    for resource_id, entry in enumerate(array(request, "resourceLogs", required=True)):
+    resources = array(request, "resourceLogs", required=True)
+    scopes = [entry.get("scopeLogs") for entry in resources if type(entry) is dict]
+    if sum(len(each) for each in scopes if type(each) is list) + len(resources) > MOST_GROUPS:
+        raise TooMany(f"more than {MOST_GROUPS} resources and scopes")
+    for resource_id, entry in enumerate(resources):
         try:
             take_resource(entry, resource_id, keys, now_ns, made)
         except OtlpError as error:

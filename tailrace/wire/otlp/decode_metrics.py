@@ -24,7 +24,7 @@ from tailrace.model.metrics import (
     Summary,
     Value,
 )
-from tailrace.wire.otlp.errors import MOST_ITEMS, OtlpError, TooMany, messages
+from tailrace.wire.otlp.errors import MOST_ITEMS, OtlpError, TooMany, count_groups, messages
 from tailrace.wire.otlp.json_messages import ATTRIBUTE, fill
 from tailrace.wire.otlp.values import document, read_attributes, read_value
 
@@ -75,6 +75,7 @@ def decode_metrics_json(data: bytes) -> DecodedMetrics:
 
 
 def sets_of(request: Any, decoded: DecodedMetrics) -> DecodedMetrics:
+    count_groups(request.resource_metrics, "scope_metrics")
     for resource_id, resource_metrics in enumerate(request.resource_metrics):
         for scope_id, scope_metrics in enumerate(resource_metrics.scope_metrics):
             made = MetricSet(internal={"producer": "opentelemetry"})

@@ -19,7 +19,7 @@ from tailrace.model.traces import (
     SpanEvent,
     Traces,
 )
-from tailrace.wire.otlp.errors import MOST_ITEMS, OtlpError, TooMany, messages
+from tailrace.wire.otlp.errors import MOST_ITEMS, OtlpError, TooMany, count_groups, messages
 from tailrace.wire.otlp.json_messages import fill
 from tailrace.wire.otlp.values import document, read_attributes
 
@@ -69,6 +69,7 @@ class Reader:
         return read_attributes(pairs) if pairs or not self.is_json else None
 
     def traces(self, request: Any) -> Traces:
+        count_groups(request.resource_spans, "scope_spans")
         return Traces([self.resource(each) for each in request.resource_spans])
 
     def resource(self, message: Any) -> ResourceSpans:

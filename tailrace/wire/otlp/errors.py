@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import ModuleType
+from typing import Any
 
 
 class OtlpError(ValueError):
@@ -24,11 +26,26 @@ class OtlpError(ValueError):
 
 
 class TooMany(OtlpError):
-    """More records, points or spans than one request may hold."""
+    """More records, points, spans, scopes or other parts than one request may hold."""
 
 
 MOST_ITEMS = 200_000
 """Most records, data points or spans of one request: they take some hundred times the memory of their two smallest bytes."""
+
+MOST_GROUPS = 20_000
+"""Most resources and scopes of one request."""
+
+MOST_MESSAGES = 1_000_000
+"""Most objects in a request in JSON."""
+
+
+def count_groups(resources: Sequence[Any], scopes: str) -> None:
+    """Refuse messages of too many resources and scopes."""
+    count = len(resources)
+    if count <= MOST_GROUPS:
+        count += sum(len(getattr(each, scopes)) for each in resources)
+    if count > MOST_GROUPS:
+        raise TooMany(f"more than {MOST_GROUPS} resources and scopes")
 
 
 def messages(module: str) -> ModuleType:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
-from tailrace.wire.otlp.errors import OtlpError
+from tailrace.wire.otlp.errors import MOST_GROUPS, MOST_MESSAGES, OtlpError, TooMany
 from tailrace.wire.otlp.values import base64_bytes, integer, number
 
 MOST_DEPTH = 200
@@ -46,38 +46,76 @@ POINTS = (
 LENIENT = frozenset((*POINTS, ATTRIBUTE))
 """Items that are left out one by one if something in them is wrong; the rest of the request is taken."""
 
+GROUPS = frozenset(("ResourceMetrics", "ScopeMetrics", "ResourceSpans", "ScopeSpans"))
+
 Refused = Callable[[OtlpError, str], None]
 """Told of an item that is left out, and the name of its message."""
 
 
-def fill(message: Any, given: Any, refused: Refused, depth: int = 0) -> None:
+def fill(message: Any, given: Any, refused: Refused) -> None:
     """Put a JSON object into a message; `OtlpError` if it does not fit, `refused` is told of items that are left out."""
-    if type(given) is not dict:
-        raise OtlpError("no object")
-    if depth > MOST_DEPTH:
-        raise OtlpError(f"more than {MOST_DEPTH} objects in objects")
-    descriptor = message.DESCRIPTOR
-    known = fields_of(descriptor)
-    for key, value in given.items():
-        field = known.get(key) or known.get(key.lower())
-        if field is None or value is None:
-            continue
-        try:
-            if field.is_repeated:
-                fill_list(getattr(message, field.name), field, value, refused, depth)
-            elif field.message_type is not None:
-                inner = getattr(message, field.name)
-                inner.SetInParent()
-                fill(inner, value, refused, depth + 1)
-            else:
-                setattr(message, field.name, scalar(field, value))
-        except OtlpError as error:
-            raise error.under(f".{key}") from None
-    name = descriptor.name
-    if name in REQUIRED and not has(given, known, REQUIRED[name]):
-        raise OtlpError("it is missing").under(f".{REQUIRED[name]}")
-    if name in DEFAULTS and not has(given, known, DEFAULTS[name][0]):
-        setattr(message, *DEFAULTS[name])
+    Filler(refused).fill(message, given, 0)
+
+
+class Filler:
+    """Fills the messages of one request."""
+
+    def __init__(self, refused: Refused) -> None:
+        self.refused = refused
+        self.count = 0
+
+    def fill(self, message: Any, given: Any, depth: int) -> None:
+        if type(given) is not dict:
+            raise OtlpError("no object")
+        if depth > MOST_DEPTH:
+            raise OtlpError(f"more than {MOST_DEPTH} objects in objects")
+        self.count += 1
+        if self.count > MOST_MESSAGES:
+            raise TooMany(f"more than {MOST_MESSAGES} objects")
+        descriptor = message.DESCRIPTOR
+        known = fields_of(descriptor)
+        for key, value in given.items():
+            field = known.get(key) or known.get(key.lower())
+            if field is None or value is None:
+                continue
+            try:
+                if field.is_repeated:
+                    self.fill_list(getattr(message, field.name), field, value, depth)
+                elif field.message_type is not None:
+                    inner = getattr(message, field.name)
+                    inner.SetInParent()
+                    self.fill(inner, value, depth + 1)
+                else:
+                    setattr(message, field.name, scalar(field, value))
+            except OtlpError as error:
+                raise error.under(f".{key}") from None
+        name = descriptor.name
+        if name in REQUIRED and not has(given, known, REQUIRED[name]):
+            raise OtlpError("it is missing").under(f".{REQUIRED[name]}")
+        if name in DEFAULTS and not has(given, known, DEFAULTS[name][0]):
+            setattr(message, *DEFAULTS[name])
+
+    def fill_list(self, target: Any, field: Any, value: Any, depth: int) -> None:
+        if type(value) is not list:
+            raise OtlpError("no array")
+        kind = field.message_type
+        if kind is None:
+            for index, each in enumerate(value):
+                try:
+                    target.append(scalar(field, each))
+                except OtlpError as error:
+                    raise error.under(f"[{index}]") from None
+            return
+        if kind.name in GROUPS and len(value) > MOST_GROUPS:
+            raise TooMany(f"more than {MOST_GROUPS} of them")
+        for index, each in enumerate(value):
+            try:
+                self.fill(target.add(), each, depth + 1)
+            except OtlpError as error:
+                if kind.name not in LENIENT or isinstance(error, TooMany):
+                    raise error.under(f"[{index}]") from None
+                del target[-1]
+                self.refused(error.under(f".{field.json_name}[{index}]"), kind.name)
 
 
 def has(given: dict[str, Any], known: dict[str, Any], name: str) -> bool:
@@ -87,23 +125,6 @@ def has(given: dict[str, Any], known: dict[str, Any], name: str) -> bool:
         if field is not None and field.name == name and value is not None:
             return True
     return False
-
-
-def fill_list(target: Any, field: Any, value: Any, refused: Refused, depth: int) -> None:
-    if type(value) is not list:
-        raise OtlpError("no array")
-    is_lenient = field.message_type is not None and field.message_type.name in LENIENT
-    for index, each in enumerate(value):
-        try:
-            if field.message_type is not None:
-                fill(target.add(), each, refused, depth + 1)
-            else:
-                target.append(scalar(field, each))
-        except OtlpError as error:
-            if not is_lenient:
-                raise error.under(f"[{index}]") from None
-            del target[-1]
-            refused(error.under(f".{field.json_name}[{index}]"), field.message_type.name)
 
 
 @cache

@@ -124,11 +124,17 @@ def value_at(data: bytes, at: int, end: int, depth: int = 0) -> Any:
         elif tag == 0x2A:
             start = varint_at(data, at)[1]
             items = array_at(data, start, stop, depth + 1)
-            value = [*value, *items] if type(value) is list else items
+            if type(value) is list:
+                value.extend(items)  # a message that comes in parts is joined
+            else:
+                value = items
         elif tag == 0x32:
             start = varint_at(data, at)[1]
             pairs = attributes_at(data, start, stop, 0x0A, depth + 1)
-            value = {**value, **pairs} if type(value) is dict else pairs
+            if type(value) is dict:
+                value.update(pairs)
+            else:
+                value = pairs
         elif tag == 0x40:
             value = None  # an index into a table that only profiles have
         at = stop

@@ -15,6 +15,7 @@ from opentelemetry.proto.collector.profiles.v1development.profiles_service_pb2 i
     ExportProfilesServiceRequest,
 )
 
+from tailrace.inputs import opentelemetry
 from tailrace.model import LOGS, METRICS, PROFILES, TRACES
 from tailrace.testing import FakeContext, make_plugin
 from tailrace.wire.compression import gzip, snappy, zstd
@@ -243,6 +244,14 @@ def test_the_answer_comes_when_the_data_is_delivered():
             assert (await answer)[0] == 201
 
     asyncio.run(scenario())
+
+
+def test_a_large_request_is_taken_as_any_other(monkeypatch):
+    monkeypatch.setattr(opentelemetry, "LARGE_BYTES", 1)
+    (status, _, _), (chunk,) = asked("", "/v1/logs", LOGS_JSON, JSON)
+    assert (status, chunk.bodies) == (201, [{"log": "hi"}])
+    (status, _, _), chunks = asked("", "/v1/logs", b"{}", JSON)
+    assert (status, chunks) == (400, [])
 
 
 # Limits

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.logs.v1.logs_pb2 import ScopeLogs
 
 from tailrace.wire.otlp import decode_logs as module
 from tailrace.wire.otlp.decode_logs import LogKeys, decode_logs, decode_logs_json
@@ -280,3 +281,14 @@ def test_any_json_gives_events_or_an_error_with_a_place(given):
     with contextlib.suppress(OtlpError):
         events = decode_logs_json(data, LogKeys(), NOW)
         assert len(events.times) == len(events.bodies) == len(events.groups or events.times)
+
+
+def test_resources_and_scopes_have_a_limit(monkeypatch):
+    monkeypatch.setattr(module, "MOST_GROUPS", 2)
+    scopes = {"resourceLogs": [{"scopeLogs": [{}, {}]}]}
+    with pytest.raises(TooMany):
+        decode_logs_json(orjson.dumps(scopes), LogKeys(), NOW)
+    message = ExportLogsServiceRequest()
+    message.resource_logs.add().scope_logs.extend([ScopeLogs(), ScopeLogs()])
+    with pytest.raises(TooMany):
+        decode_logs(message.SerializeToString(), LogKeys(), NOW)

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans
 
 from tailrace.model.traces import Link, Scope, SpanEvent, SpanKind, StatusCode
 from tailrace.wire.otlp import decode_traces as module
+from tailrace.wire.otlp import errors, json_messages
 from tailrace.wire.otlp.decode_traces import decode_traces, decode_traces_json
 from tailrace.wire.otlp.errors import OtlpError, TooMany
 
@@ -149,3 +151,18 @@ def test_spans_have_a_limit(monkeypatch):
 def test_any_bytes_give_spans_or_an_error(data):
     with contextlib.suppress(OtlpError):
         assert decode_traces(data).traces.span_count >= 0
+
+
+def test_scopes_and_objects_have_a_limit(monkeypatch):
+    monkeypatch.setattr(errors, "MOST_GROUPS", 2)
+    message = ExportTraceServiceRequest()
+    message.resource_spans.add().scope_spans.extend([ScopeSpans(), ScopeSpans()])
+    with pytest.raises(TooMany):
+        decode_traces(message.SerializeToString())
+    monkeypatch.setattr(json_messages, "MOST_MESSAGES", 4)
+    with pytest.raises(TooMany):
+        of_json({"name": "a"}, {"name": "b"})
+    monkeypatch.setattr(json_messages, "MOST_GROUPS", 1)
+    scopes = [{"spans": []}, {"spans": []}]
+    with pytest.raises(TooMany):
+        decode_traces_json(orjson.dumps({"resourceSpans": [{"scopeSpans": scopes}]}))

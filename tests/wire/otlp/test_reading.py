@@ -150,6 +150,18 @@ def test_values_in_values_have_a_limit():
         value_at(data, 0, len(data))
 
 
+@pytest.mark.parametrize(
+    ("data", "value"),
+    [
+        (b"\x2a\x04\x0a\x02\x18\x01" * 2, [1, 1]),
+        (b"\x32\x05\x0a\x03\x0a\x01a" + b"\x32\x05\x0a\x03\x0a\x01b", {"a": None, "b": None}),
+        (b"\x18\x01\x0a\x01x", "x"),
+    ],
+)
+def test_a_value_that_comes_in_parts_is_joined_and_of_several_the_last_counts(data, value):
+    assert value_at(data, 0, len(data)) == read_value(AnyValue.FromString(data)) == value
+
+
 @given(number=st.integers(0, (1 << 64) - 1), rest=st.binary(max_size=2))
 def test_numbers(number, rest):
     value = AnyValue(int_value=number - (1 << 64) if number >> 63 else number)
