@@ -17,10 +17,11 @@ import asyncio
 import contextlib
 import os
 import signal
+from typing import Any
 
 from tailrace.config import ConfigError, Size, option
 from tailrace.model import Chunk
-from tailrace.plugin import Emit, Input, InputOptions, input_plugin
+from tailrace.plugin import Emit, Input, InputOptions, Parser, input_plugin
 from tailrace.plugin.lines import parsed_chunk
 
 READ_BYTES = 64 * 1024
@@ -66,7 +67,17 @@ class Exec(Input[ExecOptions]):
             )
         if options.buf_size < LEAST_LINE_BYTES:
             raise ConfigError(f"buf_size: {options.buf_size} bytes are too few.", "Give 4096.")
-        self.parser = self.context.parser(options.parser) if options.parser else None
+        self.parser = self._find_parser(options.parser)
+
+    def _find_parser(self, name: str) -> Parser[Any] | None:
+        if not name:
+            return None
+        try:
+            return self.context.parser(name)
+        except ConfigError as error:
+            # Compat: it goes on without.
+            self.context.warn_of(f"parser: {error.what} Lines stay unparsed.", error.mend)
+            return None
 
     @property
     def interval(self) -> float:

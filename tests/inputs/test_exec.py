@@ -99,7 +99,7 @@ def test_what_the_command_started_ends_with_the_input(tmp_path):
     pytest.fail("the command's child still runs")
 
 
-@pytest.mark.parametrize("section", ["propagate_exit_code on", "buf_size 1", "parser none"])
+@pytest.mark.parametrize("section", ["propagate_exit_code on", "buf_size 1"])
 def test_what_can_not_work_is_an_error(section):
     with pytest.raises(ConfigError):
         make_plugin("input", "exec", f"command true\n{section}")
@@ -128,3 +128,11 @@ def test_a_stop_while_a_command_can_not_be_started_is_a_stop(monkeypatch):
         return ended
 
     assert asyncio.run(scenario())
+
+
+def test_without_its_parser_lines_stay_unparsed_with_a_warning():
+    context = FakeContext()
+    section = "oneshot on\ncommand echo x\nparser none"
+    chunks = run_input("exec", section, until=1, context=context)
+    assert bodies_of(chunks) == [{"exec": "x"}]
+    assert "Lines stay unparsed" in context.sink.messages[0][1]

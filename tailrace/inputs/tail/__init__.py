@@ -273,7 +273,7 @@ class Tail(Input[TailOptions]):
             return self.context.parser(name)
         except ConfigError as error:
             # Compat: it goes on without (conformance: inputs/tail_parser_unknown).
-            self._log.error(f"parser: {error} Lines stay unparsed.")
+            self.context.warn_of(f"parser: {error.what} Lines stay unparsed.", error.mend)
             return None
 
     def _joiner_maker(self) -> Callable[[str], Joiner] | None:

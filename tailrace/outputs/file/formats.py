@@ -120,7 +120,8 @@ def ltsv_format(delimiter: str, label_delimiter: str) -> Format:
 
 
 def seconds_text(time_ns: int) -> str:
-    return f"{time_ns // SECOND}.{time_ns % SECOND // 1000:06d}"
+    """Seconds with six digits, rounded."""
+    return f"{time_ns / SECOND:.6f}"
 
 
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")

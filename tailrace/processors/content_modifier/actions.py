@@ -130,6 +130,8 @@ def as_text(value: Any) -> str:
         return f"{value:.17g}" if float(f"{value:g}") != value else f"{value:g}"
     if isinstance(value, int):
         return str(value)
+    if value is None:
+        return "null"
     raise ValueError(f"{value!r} has no text")
 
 
@@ -139,12 +141,14 @@ def as_int(value: Any) -> int:
         if not INTEGER.match(value):
             raise ValueError(f"{value!r} is no whole number")
         number = int(value)
-    elif isinstance(value, float):
+    elif isinstance(value, float) and abs(value) < 1 << 63:
         number = int(value + 0.5) if value >= 0 else int(value - 0.5)
     elif isinstance(value, (bool, int)):
         number = int(value)
+    elif value is None:
+        number = 0
     else:
-        raise ValueError(f"{value!r} is no number")
+        raise ValueError(f"{value!r} is no number of 64 bits")
     if not -(1 << 63) <= number < 1 << 63:
         raise ValueError(f"{value!r} takes more than 64 bits")
     return number
@@ -153,17 +157,17 @@ def as_int(value: Any) -> int:
 def as_double(value: Any) -> float:
     if isinstance(value, (str, bool, int, float)):
         return float(value)
+    if value is None:
+        return 0.0
     raise ValueError(f"{value!r} is no number")
 
 
 def as_boolean(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
+    """Of texts only `true` is true; null is false."""
     if isinstance(value, str):
-        word = value.lower()
-        if word in ("true", "false"):
-            return word == "true"
-        raise ValueError(f"{value!r} is neither true nor false")
+        return value.lower() == "true"
+    if value is None:
+        return False
     if isinstance(value, (int, float)):
         return value != 0
     raise ValueError(f"{value!r} has no truth")

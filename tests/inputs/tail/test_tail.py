@@ -401,11 +401,11 @@ def test_a_line_that_does_not_parse_stays_raw(tailing, log, regex_parser):
     assert times[2] == 6_000_000_000
 
 
-def test_a_parser_that_is_not_there_is_an_error_and_lines_stay_raw(tailing, log):
+def test_a_parser_that_is_not_there_is_warned_of_and_lines_stay_raw(tailing, log):
     log.write_text('{"a":1}\n')
     tail = read_all(tailing, log, "parser nosuch")
     assert tail.lines == ['{"a":1}']
-    assert any("nosuch" in text for level, text in tail.context.sink.messages if level == "error")
+    assert any("nosuch" in text for level, text in tail.context.sink.messages if level == "warn")
 
 
 def test_lines_go_on_with_the_one_that_the_first_parser_takes(tailing, log, regex_parser):

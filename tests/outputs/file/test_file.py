@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tailrace.config.errors import ConfigError
 from tailrace.model.metrics import MetricKind, MetricSet, metrics_chunk
 from tailrace.outputs.file import append
+from tailrace.outputs.file.formats import seconds_text
 from tailrace.outputs.file.names import is_fit, name_of_tag
 from tailrace.outputs.file.rotation import compress
 from tailrace.plugin import Partial, Reject, Retry
@@ -257,3 +258,11 @@ def test_a_compression_that_fails_leaves_the_moved_file_alone(tmp_path, monkeypa
     with pytest.raises(OSError, match="No space"):
         compress(path)
     assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == {"t.1": b"whole"}
+
+
+@pytest.mark.parametrize(
+    ("time_ns", "text"),
+    [(1_700_000_004_123_456_716, "1700000004.123457"), (-500_000_000, "-0.500000")],
+)
+def test_the_time_in_seconds_is_rounded(time_ns, text):
+    assert seconds_text(time_ns) == text
