@@ -217,6 +217,8 @@ class HTTP2Client:
         for session in sessions:
             session.say_goodbye()
             session.connection.close()
+        for session in sessions:
+            await session.connection.wait_closed()
         await asyncio.gather(*tasks, return_exceptions=True)
         await self.upstream.close()
 

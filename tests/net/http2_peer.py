@@ -29,9 +29,11 @@ class Act(Enum):
     LEAVE = auto()
     """Announces the end of the connection (GOAWAY), then answers 200."""
     GARBAGE = auto()
+    PING = auto()
+    """Asks whether the client is there, and answers the request once it says so."""
 
 
-CLOSE, HANG, REFUSE, CANCEL, GO_AWAY, LEAVE, GARBAGE = Act
+CLOSE, HANG, REFUSE, CANCEL, GO_AWAY, LEAVE, GARBAGE, PING = Act
 
 
 @dataclass
@@ -92,6 +94,8 @@ class HTTP2Peer(StreamServer):
                 elif isinstance(event, h2.events.DataReceived):
                     http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
                     streams[event.stream_id][1].append(event.data)
+                elif isinstance(event, h2.events.PingAckReceived):
+                    self.answer(http, int.from_bytes(event.ping_data), Answer())
                 elif isinstance(event, h2.events.StreamEnded):
                     head, parts = streams.pop(event.stream_id)
                     self.requests.append(
@@ -123,6 +127,8 @@ class HTTP2Peer(StreamServer):
         if step is HANG:
             task = asyncio.get_running_loop().create_task(self.answer_later(http, writer, stream))
             self._tasks.add(task)
+        elif step is PING:
+            http.ping(stream.to_bytes(8))
         elif step is REFUSE:
             http.reset_stream(stream, h2.errors.ErrorCodes.REFUSED_STREAM)
         elif step is CANCEL:

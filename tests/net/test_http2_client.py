@@ -18,6 +18,7 @@ from tests.net.http2_peer import (
     GO_AWAY,
     HANG,
     LEAVE,
+    PING,
     REFUSE,
     Answer,
     HTTP2Peer,
@@ -139,6 +140,11 @@ def test_an_answer_before_the_request_was_whole_is_heard():
         answers = post(server, b"", bytes(1 << 20), b"")
     assert [answer.status for answer in answers] == [200, 413, 200]
     assert server.connections == 1
+
+
+def test_a_ping_is_answered():
+    with HTTP2Peer([PING]) as server:
+        assert [answer.status for answer in post(server, b"a")] == [200]
 
 
 def test_informational_answers_are_passed_over():
