@@ -7,7 +7,6 @@ written in any letter case or as in the `.proto` file, as Fluent Bit and ProtoJS
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any
 
 from tailrace.wire.otlp.errors import MOST_GROUPS, MOST_MESSAGES, OtlpError, TooMany
@@ -54,7 +53,59 @@ Refused = Callable[[OtlpError, str], None]
 
 def fill(message: Any, given: Any, refused: Refused) -> None:
     """Put a JSON object into a message; `OtlpError` if it does not fit, `refused` is told of items that are left out."""
-    Filler(refused).fill(message, given, 0)
+    Filler(refused).fill(message, given, plan_of(message.DESCRIPTOR), 0)
+
+
+class Slot:
+    """Where the value of a name in JSON goes. A message has a `plan`, a value a `read`."""
+
+    __slots__ = ("is_repeated", "json_name", "name", "plan", "read")
+
+    def __init__(self, field: Any) -> None:
+        self.name: str = field.name
+        self.json_name: str = field.json_name
+        self.is_repeated: bool = field.is_repeated
+        is_message = field.message_type is not None
+        self.plan = plan_of(field.message_type) if is_message else None
+        self.read = None if is_message else reader_of(field)
+
+
+class Plan:
+    """How a message is filled, found out once."""
+
+    __slots__ = ("default", "is_group", "is_lenient", "name", "required", "slots")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.slots: dict[str, Slot] = {}
+        """By the names that JSON may use."""
+        self.required = REQUIRED.get(name)
+        self.default = DEFAULTS.get(name)
+        self.is_lenient = name in LENIENT
+        self.is_group = name in GROUPS
+
+    def has(self, given: dict[str, Any], name: str) -> bool:
+        """Whether an object has a field that is not null."""
+        for key, value in given.items():
+            slot = self.slots.get(key) or self.slots.get(key.lower())
+            if slot is not None and slot.name == name and value is not None:
+                return True
+        return False
+
+
+PLANS: dict[str, Plan] = {}
+
+
+def plan_of(descriptor: Any) -> Plan:
+    """The plan of a kind of message; messages may hold one another."""
+    plan = PLANS.get(descriptor.full_name)
+    if plan is None:
+        plan = PLANS[descriptor.full_name] = Plan(descriptor.name)
+        for field in descriptor.fields:
+            slot = Slot(field)
+            for name in (field.name, field.json_name, field.json_name.lower()):
+                plan.slots[name] = slot
+    return plan
 
 
 class Filler:
@@ -64,7 +115,7 @@ class Filler:
         self.refused = refused
         self.count = 0
 
-    def fill(self, message: Any, given: Any, depth: int) -> None:
+    def fill(self, message: Any, given: Any, plan: Plan, depth: int) -> None:
         if type(given) is not dict:
             raise OtlpError("no object")
         if depth > MOST_DEPTH:
@@ -72,97 +123,110 @@ class Filler:
         self.count += 1
         if self.count > MOST_MESSAGES:
             raise TooMany(f"more than {MOST_MESSAGES} objects")
-        descriptor = message.DESCRIPTOR
-        known = fields_of(descriptor)
-        for key, value in given.items():
-            field = known.get(key) or known.get(key.lower())
-            if field is None or value is None:
-                continue
-            try:
-                if field.is_repeated:
-                    self.fill_list(getattr(message, field.name), field, value, depth)
-                elif field.message_type is not None:
-                    inner = getattr(message, field.name)
+        slots = plan.slots
+        key = ""
+        try:
+            for key, value in given.items():
+                slot = slots.get(key) or slots.get(key.lower())
+                if slot is None or value is None:
+                    continue
+                if slot.is_repeated:
+                    self.fill_list(getattr(message, slot.name), slot, value, depth)
+                elif slot.plan is not None:
+                    inner = getattr(message, slot.name)
                     inner.SetInParent()
-                    self.fill(inner, value, depth + 1)
-                else:
-                    setattr(message, field.name, scalar(field, value))
-            except OtlpError as error:
-                raise error.under(f".{key}") from None
-        name = descriptor.name
-        if name in REQUIRED and not has(given, known, REQUIRED[name]):
-            raise OtlpError("it is missing").under(f".{REQUIRED[name]}")
-        if name in DEFAULTS and not has(given, known, DEFAULTS[name][0]):
-            setattr(message, *DEFAULTS[name])
+                    self.fill(inner, value, slot.plan, depth + 1)
+                elif slot.read is not None:
+                    setattr(message, slot.name, slot.read(value))
+        except OtlpError as error:
+            raise error.under(f".{key}") from None
+        if plan.required is not None and not plan.has(given, plan.required):
+            raise OtlpError("it is missing").under(f".{plan.required}")
+        if plan.default is not None and not plan.has(given, plan.default[0]):
+            setattr(message, *plan.default)
 
-    def fill_list(self, target: Any, field: Any, value: Any, depth: int) -> None:
+    def fill_list(self, target: Any, slot: Slot, value: Any, depth: int) -> None:
         if type(value) is not list:
             raise OtlpError("no array")
-        kind = field.message_type
-        if kind is None:
+        plan, read = slot.plan, slot.read
+        if plan is None:
+            assert read is not None
             for index, each in enumerate(value):
                 try:
-                    target.append(scalar(field, each))
+                    target.append(read(each))
                 except OtlpError as error:
                     raise error.under(f"[{index}]") from None
             return
-        if kind.name in GROUPS and len(value) > MOST_GROUPS:
+        if plan.is_group and len(value) > MOST_GROUPS:
             raise TooMany(f"more than {MOST_GROUPS} of them")
+        fill = self.fill_pair if plan.name == ATTRIBUTE else self.fill
         for index, each in enumerate(value):
             try:
-                self.fill(target.add(), each, depth + 1)
+                fill(target.add(), each, plan, depth + 1)
             except OtlpError as error:
-                if kind.name not in LENIENT or isinstance(error, TooMany):
+                if not plan.is_lenient or isinstance(error, TooMany):
                     raise error.under(f"[{index}]") from None
                 del target[-1]
-                self.refused(error.under(f".{field.json_name}[{index}]"), kind.name)
+                self.refused(error.under(f".{slot.json_name}[{index}]"), plan.name)
+
+    def fill_pair(self, message: Any, given: Any, plan: Plan, depth: int) -> None:
+        """An attribute, as `fill` does it; most are text, which is done without further ado."""
+        try:
+            message.key = given["key"]
+            message.value.string_value = given["value"]["stringValue"]
+            if len(given["value"]) == 1:
+                self.count += 2
+                return
+        except (KeyError, TypeError, UnicodeEncodeError):
+            pass
+        message.Clear()
+        self.fill(message, given, plan, depth)
 
 
-def has(given: dict[str, Any], known: dict[str, Any], name: str) -> bool:
-    """Whether an object has a field that is not null."""
-    for key, value in given.items():
-        field = known.get(key) or known.get(key.lower())
-        if field is not None and field.name == name and value is not None:
-            return True
-    return False
-
-
-@cache
-def fields_of(descriptor: Any) -> dict[str, Any]:
-    """The fields of a message by the names that JSON may use."""
-    named: dict[str, Any] = {}
-    for field in descriptor.fields:
-        for name in (field.name, field.json_name, field.json_name.lower()):
-            named[name] = field
-    return named
-
-
-def scalar(field: Any, value: Any) -> Any:
-    """A value that is no message, as the field's type wants it."""
+def reader_of(field: Any) -> Callable[[Any], Any]:
+    """What makes a JSON value one that fits the field's type."""
     kind = field.type
     if kind == field.TYPE_STRING:
-        if type(value) is not str:
-            raise OtlpError("no text")
-        return value.encode("utf-8", "replace").decode()
+        return read_text
     if kind in (field.TYPE_DOUBLE, field.TYPE_FLOAT):
-        return number(value, "")
+        return read_number
     if kind == field.TYPE_BOOL:
-        if type(value) is not bool:
-            raise OtlpError("neither true nor false")
-        return value
+        return read_bool
     if kind == field.TYPE_BYTES:
-        return (
-            identifier(value, IDENTIFIERS[field.name])
-            if field.name in IDENTIFIERS
-            else base64_bytes(value, "")
-        )
-    if kind == field.TYPE_ENUM and type(value) is str:
-        return enumerated(field.enum_type, value)
-    whole = integer(value, "")
+        size = IDENTIFIERS.get(field.name)
+        return read_bytes if size is None else lambda value: identifier(value, size)
     least, most = BOUNDS.get(kind, BOUNDS_32)
-    if not least <= whole <= most:
-        raise OtlpError(f"not from {least} to {most}")
-    return whole
+    names = field.enum_type if kind == field.TYPE_ENUM else None
+
+    def read_whole(value: Any) -> int:
+        if names is not None and type(value) is str:
+            return enumerated(names, value)
+        whole = integer(value, "")
+        if not least <= whole <= most:
+            raise OtlpError(f"not from {least} to {most}")
+        return whole
+
+    return read_whole
+
+
+def read_text(value: Any) -> str:
+    if type(value) is not str:
+        raise OtlpError("no text")
+    return value if value.isascii() else value.encode("utf-8", "replace").decode()
+
+
+def read_number(value: Any) -> float:
+    return value if type(value) is float else number(value, "")
+
+
+def read_bool(value: Any) -> bool:
+    if type(value) is not bool:
+        raise OtlpError("neither true nor false")
+    return value
+
+
+def read_bytes(value: Any) -> bytes:
+    return base64_bytes(value, "")
 
 
 BOUNDS_32 = (-(1 << 31), (1 << 31) - 1)
