@@ -180,6 +180,13 @@ def relay(folder, sink):
     return paths
 
 
+def wait_for_more(sink):
+    """Wait until lines arrive: the agents are up and something is on its way."""
+    before, end = len(sink.lines), time.monotonic() + 20
+    while len(sink.lines) == before and time.monotonic() < end:
+        time.sleep(0.01)
+
+
 @pytest.mark.timeout(240)
 def test_kill_9_of_a_forward_sender_or_its_receiver_loses_no_line(tmp_path):
     sink, pick = Sink(failing=0.2), random.Random(4)
@@ -189,7 +196,8 @@ def test_kill_9_of_a_forward_sender_or_its_receiver_loses_no_line(tmp_path):
     agents = [start(config) for config in configs]
     try:
         for _ in range(KILLS):
-            time.sleep(pick.uniform(0.2, 0.9))
+            wait_for_more(sink)
+            time.sleep(pick.uniform(0.0, 0.3))
             which = pick.randrange(2)
             agents[which].send_signal(signal.SIGKILL)
             agents[which].wait()
