@@ -34,7 +34,8 @@ from tailrace.wire import cmetrics
 FIRST_SECONDS = 2.0
 """An engine that fails on its own within this time of the first start ends all."""
 LOOK_SECONDS = 2.0
-COMMAND = "from tailrace.cli.main import main; main()"
+ROOT = str(Path(__file__).parents[2])
+COMMAND = f"import sys; sys.path.append({ROOT!r}); from tailrace.cli.main import main; main()"
 
 
 @dataclass(slots=True)
@@ -184,6 +185,7 @@ class Fleet:
         engine.started_at = time.monotonic()
         engine.process = await asyncio.create_subprocess_exec(
             sys.executable,
+            "-P",  # nothing from the working directory, where a user may have a json.py
             "-c",
             COMMAND,
             *self._argv,
@@ -192,7 +194,7 @@ class Fleet:
             stdin=None if engine.index == 0 else asyncio.subprocess.DEVNULL,
         )
         theirs.close()
-        engine.link = SupervisorLink(ours)
+        engine.link = SupervisorLink(ours, self.metrics)
         await engine.link.open()
         if self._stopping:
             engine.process.send_signal(signal.SIGTERM)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -103,6 +103,8 @@ class Agent:
         self._waiters: list[asyncio.Future[ReloadResult]] = []
         self._storage: Storage | None = None
         self.pipeline: Pipeline | None = None
+        self.metrics_of_all: Callable[[], Awaitable[MetricSet]] | None = None
+        """Where several engines run: asks the supervisor for the metrics of all; `OSError` if it does not answer."""
         self.service: ServiceOptions | None = None
 
     def stop(self, exit_code: int = 0) -> None:
@@ -154,7 +156,7 @@ class Agent:
         return self.exit_code
 
     async def _begin(self, plan: Plan, service: ServiceOptions) -> None:
-        plan.services.agent_metrics = lambda: collected(self)
+        plan.services.agent_metrics = self._told
         pipeline = Pipeline(plan, self._log, self._open_storage(service, plan))
         add_streams(pipeline, plan, self._log)
         await pipeline.start()
@@ -172,6 +174,15 @@ class Agent:
         )
         if not plan.inputs:
             self._log.warn("[tailrace] there is no input, so nothing comes in: give -i or -c (-h)")
+
+    async def _told(self) -> MetricSet:
+        """What plugins are told of the agent: of all engines, if they can be asked."""
+        if self.metrics_of_all is not None:
+            try:
+                return await self.metrics_of_all()
+            except OSError as error:
+                self._log.warn(f"[engine] the metrics of this engine alone are given: {error}")
+        return collected(self)
 
     async def _tell_companions(self, service: ServiceOptions) -> None:
         problems = Problems()
@@ -294,7 +305,7 @@ class Agent:
 
         plan = merged(old.plan, checked.plan)
         streams_changed = not same_streams(old.plan, plan)
-        plan.services.agent_metrics = lambda: collected(self)
+        plan.services.agent_metrics = self._told
         try:
             check_storage_is_there(plan, service)
             await Renewal(

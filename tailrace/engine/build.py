@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -186,25 +186,29 @@ class Builder:
                     exit_code=FAILED_START,
                 )
 
-    def _inputs_of_share(self, sections: list[Section]) -> list[Section]:
-        """The inputs that this engine runs: those that divide their work, and listeners, whose port is shared; the first has the others."""
+    def _inputs_of_share(self, sections: list[Section]) -> Iterator[Section]:
+        """The inputs that this engine runs: those that divide their work, and listeners, whose port is shared; the first has the others.
+
+        One that is left out counts for the numbers of those behind it: their names and tags are the same in all engines.
+        """
         share = self.services.share
-        if share.count <= 1:
-            return sections
-        chosen = []
         for section in sections:
+            if share.count <= 1:
+                yield section
+                continue
             try:
                 cls = registry.find("input", section.text("name"))
             except (ConfigError, ImportError):
-                chosen.append(section)  # told of when it is made
+                yield section  # told of when it is made
                 continue
             if option_table(registry.options_class(cls)).find("net.share_port") is not None:
                 own = [entry for entry in section if entry.name != "net.share_port"]
                 shared = Entry("net.share_port", "on", section.place)
-                chosen.append(replace(section, entries=[*own, shared]))
+                yield replace(section, entries=[*own, shared])
             elif cls.divides or share.index == 0:
-                chosen.append(section)
-        return chosen
+                yield section
+            else:
+                self._numbers["input"] = self._numbers.get("input", 0) + 1
 
     def _make(self, kind: Kind, section: Section) -> Instance | None:
         entry = section.last("name")

@@ -103,8 +103,8 @@ class EngineContext:
     def service(self, name: str) -> Any:
         return self._services.service(name)
 
-    def agent_metrics(self) -> MetricSet:
-        return self._services.agent_metrics()
+    async def agent_metrics(self) -> MetricSet:
+        return await self._services.agent_metrics()
 
     def stop_agent(self, exit_code: int = 0) -> None:
         self._services.stop_agent(exit_code)

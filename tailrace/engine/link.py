@@ -10,12 +10,14 @@ import asyncio
 import os
 import socket
 import struct
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import msgpack
 
 from tailrace.engine.control import LocalControl, TraceRequest
+from tailrace.model.metrics import MetricSet
 from tailrace.plugin.share import WHOLE, Share
 from tailrace.wire import cmetrics
 
@@ -27,6 +29,7 @@ ENVIRONMENT = "TAILRACE_ENGINE"
 """`INDEX/COUNT/DESCRIPTOR`: set for engines of a supervisor."""
 LENGTH = struct.Struct(">I")
 MOST_BYTES = 256 << 20
+ANSWER_SECONDS = 5.0
 
 
 def engine_of_environment() -> tuple[Share, int | None]:
@@ -64,6 +67,8 @@ class EngineLink:
         self._writer: asyncio.StreamWriter | None = None
         self._task: asyncio.Task[None] | None = None
         self._answers: set[asyncio.Task[None]] = set()
+        self._waiting: dict[int, asyncio.Future[Any]] = {}
+        self._next = 0
 
     async def apply(self, service: ServiceOptions) -> None:
         if self._task is not None:
@@ -72,6 +77,24 @@ class EngineLink:
         made.setblocking(False)
         reader, self._writer = await asyncio.open_unix_connection(sock=made)
         self._task = asyncio.get_running_loop().create_task(self._serve(reader), name="supervisor")
+        self._agent.metrics_of_all = self.metrics_of_all
+
+    async def metrics_of_all(self) -> MetricSet:
+        """Those of all engines, from the supervisor; `LinkError` if it has none within 5 s."""
+        assert self._writer is not None
+        self._next += 1
+        number = self._next
+        waiting = self._waiting[number] = asyncio.get_running_loop().create_future()
+        write_message(self._writer, {"id": number, "ask": "metrics_of_all"})
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                packed = await waiting
+        except TimeoutError as error:
+            raise LinkError(f"no answer within {ANSWER_SECONDS:g} s") from error
+        finally:
+            self._waiting.pop(number, None)
+        found = cmetrics.decode(packed)
+        return found[0] if found else MetricSet()
 
     async def close(self) -> None:
         await self._control.close()
@@ -89,6 +112,11 @@ class EngineLink:
                 self._agent.log.error("[engine] the supervisor has gone; this engine ends")
                 self._agent.stop()
                 return
+            if "ask" not in message:
+                waiting = self._waiting.pop(message["id"], None)
+                if waiting is not None and not waiting.done():
+                    waiting.set_result(message["answer"])
+                continue
             task = asyncio.get_running_loop().create_task(self._answer(message))
             self._answers.add(task)
             task.add_done_callback(self._answers.discard)
@@ -122,8 +150,13 @@ class EngineLink:
 class SupervisorLink:
     """A supervisor's end of the line to one engine."""
 
-    def __init__(self, end: socket.socket) -> None:
+    def __init__(
+        self, end: socket.socket, metrics: Callable[[], Awaitable[MetricSet]] | None = None
+    ) -> None:
         self._socket = end
+        self._metrics = metrics
+        """Gives the metrics of all engines, for which one may ask."""
+        self._answers: set[asyncio.Task[None]] = set()
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._next = 0
         self._writer: asyncio.StreamWriter | None = None
@@ -138,6 +171,11 @@ class SupervisorLink:
         try:
             while True:
                 message = await read_message(reader)
+                if "ask" in message:
+                    task = asyncio.get_running_loop().create_task(self._answer(message["id"]))
+                    self._answers.add(task)
+                    task.add_done_callback(self._answers.discard)
+                    continue
                 waiting = self._waiting.pop(message["id"], None)
                 if waiting is None or waiting.done():
                     continue
@@ -150,6 +188,12 @@ class SupervisorLink:
                 if not waiting.done():
                     waiting.set_exception(LinkError("the engine has ended"))
             self._waiting.clear()
+
+    async def _answer(self, number: int) -> None:
+        """The metrics of all engines: the one thing that an engine asks."""
+        assert self._writer is not None
+        found = await self._metrics() if self._metrics is not None else MetricSet()
+        write_message(self._writer, {"id": number, "answer": cmetrics.encode(found)})
 
     async def ask(self, question: str, seconds: float | None = None, **more: Any) -> Any:
         """The engine's answer; `LinkError` if it has none, or not within `seconds`."""
@@ -168,14 +212,14 @@ class SupervisorLink:
             self._waiting.pop(number, None)
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in (*self._answers, *([self._task] if self._task else [])):
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
         if self._writer is not None:
             self._writer.close()
 
 
-class LinkError(Exception):
+class LinkError(OSError):
     """An engine could not be asked."""
 
 

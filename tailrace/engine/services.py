@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,7 @@ class Services:
         self.running = False
         self.share = WHOLE
         """The part of the work that is this engine's."""
-        self.agent_metrics: Callable[[], MetricSet] = no_metrics
+        self.agent_metrics: Callable[[], Awaitable[MetricSet]] = no_metrics
         """What the agent tells of itself; the agent sets it."""
         self._on_stop = on_stop
         self._upstreams = configuration.upstreams
@@ -162,7 +162,7 @@ def sections_by_name(sections: list[Section]) -> dict[str, Section]:
     return found
 
 
-def no_metrics() -> MetricSet:
+async def no_metrics() -> MetricSet:
     """What stands in until there is an agent."""
     from tailrace.model.metrics import MetricSet
 

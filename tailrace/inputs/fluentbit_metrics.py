@@ -51,7 +51,7 @@ class FluentbitMetrics(Input[FluentbitMetricsOptions]):
 
     async def _look(self, emit: Emit) -> None:
         self._scrapes.inc()
-        metrics = self.context.agent_metrics()
+        metrics = await self.context.agent_metrics()
         if not self.options.extended:
             metrics.metrics = [
                 metric for metric in metrics.metrics if not metric.full_name.startswith("tailrace_")

@@ -98,8 +98,8 @@ class Context(Protocol):
     def service(self, name: str) -> Any:
         """The typed value of a service option, such as `json.escape_unicode`."""
 
-    def agent_metrics(self) -> MetricSet:
-        """What the agent tells of itself, as of now."""
+    async def agent_metrics(self) -> MetricSet:
+        """What the agent tells of itself, as of now; of several engines all together."""
 
     def spawn(self, coroutine: Any) -> Any:
         """Run a coroutine beside; the engine owns its task, cancels it at the end and logs its failure."""

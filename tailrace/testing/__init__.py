@@ -210,7 +210,7 @@ class FakeContext:
             timer.callback()
         self.clock.now_ns = max(self.clock.now_ns, end)
 
-    def agent_metrics(self) -> MetricSet:
+    async def agent_metrics(self) -> MetricSet:
         return self.told
 
     def stop_agent(self, exit_code: int = 0) -> None:

@@ -68,3 +68,8 @@ def test_an_output_that_holds_a_port_is_refused():
         "it holds a port, which several processes can't share."
     ]
     assert built(Share(0, 1), output="prometheus_exporter", processes="1")[1].errors == []
+
+
+def test_instances_are_called_the_same_in_every_engine():
+    names = [{each.unique for each in built(Share(index, 2))[0].inputs} for index in (0, 1)]
+    assert names == [{"dummy.0", "tcp.1", "tail.2"}, {"tcp.1", "tail.2"}]

@@ -6,6 +6,7 @@ import pytest
 from tailrace.config.load import load
 from tailrace.engine.agent import Agent
 from tailrace.engine.link import EngineLink, LinkError, SupervisorLink, engine_of_environment
+from tailrace.model.metrics import MetricKind, MetricSet
 from tailrace.plugin.share import WHOLE, Share
 from tailrace.testing import ListSink
 from tailrace.wire import cmetrics
@@ -33,7 +34,7 @@ def test_an_engine_knows_its_share(monkeypatch):
     assert (share.index, share.count, descriptor) == (1, 4, 7)
 
 
-def linked(tmp_path, scenario):
+def linked(tmp_path, scenario, metrics=None):
     async def run():
         path = tmp_path / "a.conf"
         path.write_text(TEXT)
@@ -42,7 +43,7 @@ def linked(tmp_path, scenario):
         agent._install_signals = lambda: None
         agent.companions.append(EngineLink(agent, theirs.detach()))
         life = asyncio.ensure_future(agent.run())
-        link = SupervisorLink(ours)
+        link = SupervisorLink(ours, metrics)
         await link.open()
         async with asyncio.timeout(10):
             await scenario(link, agent, path)
@@ -52,6 +53,37 @@ def linked(tmp_path, scenario):
         return agent
 
     return asyncio.run(run())
+
+
+def test_an_engine_is_told_the_metrics_of_all(tmp_path):
+    async def of_all():
+        metrics = MetricSet()
+        metrics.metric(MetricKind.COUNTER, "hits", "d").add(41, 1)
+        return metrics
+
+    async def scenario(link, agent, path):
+        await link.ask("look", 5)
+        [source] = agent.pipeline.plan.inputs
+        [metric] = (await source.context.agent_metrics()).metrics
+        assert (metric.full_name, metric.samples[0].value) == ("hits", 41)
+
+    linked(tmp_path, scenario, of_all)
+
+
+def test_an_engine_that_gets_no_answer_tells_its_own_metrics(tmp_path, monkeypatch):
+    monkeypatch.setattr("tailrace.engine.link.ANSWER_SECONDS", 0.05)
+
+    async def never():
+        await asyncio.sleep(60)
+
+    async def scenario(link, agent, path):
+        await link.ask("look", 5)
+        [source] = agent.pipeline.plan.inputs
+        names = {metric.full_name for metric in (await source.context.agent_metrics()).metrics}
+        assert "fluentbit_input_records_total" in names
+        assert any("no answer within" in text for _, text in agent.sink.messages)
+
+    linked(tmp_path, scenario, never)
 
 
 def test_the_supervisor_sees_the_metrics_and_instances(tmp_path):
