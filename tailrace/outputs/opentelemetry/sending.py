@@ -23,7 +23,7 @@ from tailrace.wire.otlp.answer import (
     read_success,
 )
 
-PROTOBUF, GRPC = "application/x-protobuf", "application/grpc"
+PROTOBUF, JSON, GRPC = "application/x-protobuf", "application/json", "application/grpc"
 DELIVERED = range(200, 206)
 TRY_AGAIN = (429, 502, 503, 504)
 UNIMPLEMENTED, INTERNAL, UNAUTHENTICATED = 12, 13, 16
@@ -122,7 +122,9 @@ class Sender:
         response = await self._request(target, body, self.headers)
         self._check_status(response)
         kind = response.headers.get("content-type", "")
-        return read_success(response.body, kind.startswith("application/json"))
+        if PROTOBUF in kind or JSON in kind:
+            return read_success(response.body, JSON in kind)
+        return PartialSuccess()
 
     def _check_status(self, response: Response) -> None:
         status = response.status

@@ -245,6 +245,37 @@ def test_more_refused_than_sent_is_all():
     assert [refusal.chunk.count for refusal in failure.rejected] == [2]
 
 
+def test_a_partial_success_in_json_is_understood():
+    body = b'{"partialSuccess":{"rejectedLogRecords":"1","errorMessage":"old"}}'
+    reply = Reply(200, body, {"Content-Type": "application/json; charset=utf-8"})
+    _, failure = flush("", lines(2), script=[reply])
+    assert [refusal.chunk.count for refusal in failure.rejected] == [1]
+
+
+@pytest.mark.parametrize("kind", ["text/plain", ""])
+def test_an_answer_of_another_kind_is_no_partial_success(kind):
+    reply = Reply(200, partly(1, "").body, {"Content-Type": kind} if kind else {})
+    assert flush("", lines(2), script=[reply])[1] is None
+
+
+def test_a_proxy_gets_the_whole_address():
+    with FakeServer() as proxy:
+        section = f"proxy http://127.0.0.1:{proxy.port}"
+        _, failure = flush(section, lines(1))
+        assert failure is None
+        [request] = proxy.requests
+    assert request.path.startswith("http://127.0.0.1:")
+    assert request.path.endswith("/v1/logs")
+
+
+def test_http2_goes_through_a_tunnel_of_the_proxy():
+    with FakeServer(connect_status=403) as proxy:
+        _, failure = flush(f"http2 on\nproxy http://127.0.0.1:{proxy.port}", lines(1))
+        [request] = proxy.requests
+    assert request.method == "CONNECT"
+    assert isinstance(failure, Retry)
+
+
 def test_a_warning_of_the_server_is_logged():
     context = FakeContext()
     _, failure = flush("", lines(1), script=[partly(0, "careful")], context=context)
