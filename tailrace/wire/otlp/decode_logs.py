@@ -113,20 +113,43 @@ class Decoder:
         scope: Body = {}
         schema_url = ""
         before = len(self.bodies)
-        for tag, _, start, stop in fields(data, at, end):
+        while at < end:
+            tag, at = varint_at(data, at)
+            stop = skip(data, at, tag, end)
+            if tag & 7 == SIZED:
+                at = varint_at(data, at)[1]
             if tag == 0x12:
-                if len(self.bodies) == MOST_ITEMS:
-                    raise TooMany(f"more than {MOST_ITEMS} records")
-                self.record(start, stop)
-            elif tag == 0x0A:
-                scope |= self.scope(start, stop)
+                at = self.records(at, stop, end)
+                continue
+            if tag == 0x0A:
+                scope |= self.scope(at, stop)
             elif tag == 0x1A:
-                schema_url = text_of(data[start:stop])
+                schema_url = text_of(data[at:stop])
+            at = stop
+        if at > end:
+            raise cut_off()
         count = len(self.bodies) - before
         if count:
             of_scope = {"schema_url": schema_url, **scope} if schema_url else scope
             group = Group(metadata, {"resource": resource, "scope": of_scope})
             self.groups += [group] * count
+
+    def records(self, at: int, stop: int, end: int) -> int:
+        """The record that stands from `at` to `stop`, and all that follow at once; where they end."""
+        data, bodies = self.data, self.bodies
+        while True:
+            if len(bodies) >= MOST_ITEMS:
+                raise TooMany(f"more than {MOST_ITEMS} records")
+            self.record(at, stop)
+            if stop >= end or data[stop] != 0x12:
+                return stop
+            size = data[stop + 1]
+            at = stop + 2
+            if size > 127:
+                size, at = varint_at(data, stop + 1)
+            stop = at + size
+            if stop > end:
+                raise cut_off()
 
     def scope(self, at: int, end: int) -> Body:
         name = version = ""
@@ -154,7 +177,7 @@ class Decoder:
         attributes: dict[str, Any] = {}
         while at < end:
             tag = data[at]
-            if tag & 7 == SIZED and tag < 128:
+            if tag == 0x32:
                 size = data[at + 1]
                 at += 2
                 if size > 127:
@@ -162,10 +185,17 @@ class Decoder:
                 stop = at + size
                 if stop > end:
                     raise cut_off()
-                if tag == 0x32:
-                    key, found = pairs[data[at:stop]]
-                    attributes[key] = found
-                elif tag == 0x2A:
+                key, found = pairs[data[at:stop]]
+                attributes[key] = found
+            elif tag & 7 == SIZED and tag < 128:
+                size = data[at + 1]
+                at += 2
+                if size > 127:
+                    size, at = varint_at(data, at - 1)
+                stop = at + size
+                if stop > end:
+                    raise cut_off()
+                if tag == 0x2A:
                     value = value_at(data, at, stop)
                 elif tag == 0x4A:
                     trace_id = data[at:stop]
@@ -183,6 +213,9 @@ class Decoder:
             elif tag == 0x59:
                 (observed_ns,) = fixed64_at(data, at + 1)
                 stop = at + 9
+            elif tag == 0x10 and data[at + 1] < 128:
+                severity = data[at + 1]
+                stop = at + 2
             else:
                 tag, at = varint_at(data, at)
                 stop = skip(data, at, tag, end)
