@@ -40,6 +40,7 @@ class FilterStep:
         if instance.condition is not None:
             self._process = conditional(instance.plugin.process, instance.condition)
         self._failed = False
+        self._lost_groups = False
 
     def apply(self, chunk: Chunk) -> Chunk:
         before, before_bytes, padding = chunk.count, chunk.measured, chunk.padding
@@ -56,6 +57,8 @@ class FilterStep:
             self.unit.invocations += 1
             if chunk.kind is LOGS:
                 self.unit.count(before, result.count)
+        if result.decoded and len(result.groups or ()) not in (0, result.count):
+            self._lose_groups(result)
         change = result.count - before
         result.padding, result.measured = padding, before_bytes
         if change or self.padding is not None or result is not chunk:
@@ -77,6 +80,16 @@ class FilterStep:
             result.padding = self.padding
         result.measured = max(0, size)
         self.book.bytes += result.measured
+
+    def _lose_groups(self, result: Chunk) -> None:
+        """Of a filter that made more or fewer events and left the groups as they were: nobody knows whose they are."""
+        result.groups = None
+        if not self._lost_groups:
+            self._lost_groups = True
+            self.instance.context.log.error(
+                "gave other events and did not say in which groups they are: their resource and scope are lost (told once). "
+                "It must set chunk.groups along with chunk.bodies"
+            )
 
     def _note_failure(self, error: Exception) -> None:
         self.book.failed_chunks += 1

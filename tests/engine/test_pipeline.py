@@ -14,7 +14,7 @@ from tailrace.engine.build import Builder
 from tailrace.engine.metrics import MetricRegistry
 from tailrace.engine.pipeline import Pipeline
 from tailrace.engine.service import ServiceOptions
-from tailrace.model import Chunk, Receipt
+from tailrace.model import Chunk, Group, Receipt
 from tailrace.plugin import (
     Filter,
     FilterOptions,
@@ -48,6 +48,8 @@ class CountingSource(Input[CountOptions]):
         for number in range(self.options.chunks):
             bodies = [{"n": number * 10 + index} for index in range(10)]
             chunk = Chunk(f"{self.tag}.{number % 3}", [0] * 10, bodies)
+            first, second = (Group({}, {"first": number * 10 + at}) for at in (0, 4))
+            chunk.groups = [*[first] * 4, *[second] * 3, *[None] * 3]
             chunk.receipt = Receipt(lambda receipt, number=number: self.settled.append(number))
             await emit(chunk)
 
@@ -77,8 +79,16 @@ class ShufflingFilter(Filter[SeedOptions]):
         chunk = chunk.select([choice() < 0.9 for _ in chunk.bodies])
         if choice() < 0.2 and chunk.count:
             chunk.times = chunk.times + chunk.times[:1]
+            if chunk.groups is not None:
+                chunk.groups = [*chunk.groups, chunk.groups[0]]
             chunk.bodies = [*chunk.bodies, dict(chunk.bodies[0])]
         return chunk
+
+
+def group_of(number):
+    """The first event of the group that an event of `test_source` is in; None if it is in none."""
+    place = number % 10
+    return number - place if place < 4 else number - place + 4 if place < 7 else None
 
 
 class FailingOptions(OutputOptions):
@@ -97,9 +107,16 @@ class FailingSink(Output[FailingOptions]):
         super().__init__(options)
         self.random = random.Random(options.seed)
         self.taken = []
+        self.in_wrong_groups = []
 
     async def flush(self, chunk):
         await asyncio.sleep(0)
+        groups = chunk.groups or [None] * chunk.count
+        self.in_wrong_groups += [
+            body["n"]
+            for body, group in zip(chunk.bodies, groups, strict=True)
+            if (group.body["first"] if group else None) != group_of(body["n"])
+        ]
         if self.random.random() < self.options.failing:
             if self.random.random() < 0.3:
                 raise self.take_some(chunk)
@@ -197,6 +214,7 @@ def test_the_books_balance_at_every_moment(seed, inputs, filters, outputs, worke
         for port in pipeline.outputs:
             book = pipeline.books.outputs[port.name]
             assert book.delivered == len(port.instance.plugin.taken)
+            assert port.instance.plugin.in_wrong_groups == []
 
     asyncio.run(scenario())
 

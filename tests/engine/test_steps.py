@@ -5,8 +5,9 @@ from types import SimpleNamespace
 from tailrace.engine.books import FilterBook
 from tailrace.engine.busy import BusyClock
 from tailrace.engine.steps import FilterStep, apply_step
-from tailrace.model import LOGS, METRICS
+from tailrace.model import LOGS, METRICS, Group
 from tailrace.model.metrics import MetricSet, metrics_chunk
+from tailrace.plugin import filter  # noqa: A004  # as users write it
 from tailrace.testing import FakeContext, chunk_of, make_plugin
 from tailrace.wire.size import packed_size
 
@@ -52,3 +53,29 @@ def test_what_comes_out_of_a_filter_came_the_way_of_what_went_in():
     [emitted] = context.emitted
     assert (emitted.passed_by, emitted.stream, emitted.padding) == ((), "file", 4)
     assert book.bytes == packed_size(result) == 2 * 22
+
+
+@filter("test_doubles")
+def doubles(chunk):
+    chunk.times = chunk.times * 2
+    chunk.bodies = chunk.bodies * 2
+
+
+def test_events_that_nobody_put_into_groups_are_in_none():
+    context = FakeContext()
+    plugin = make_plugin("filter", "test_doubles", "", context)
+    instance = SimpleNamespace(
+        kind="filter",
+        name="f",
+        plugin=plugin,
+        condition=None,
+        context=context,
+        section=SimpleNamespace(group=""),
+    )
+    step = FilterStep(instance, FilterBook(), BusyClock())
+    for _ in range(2):
+        chunk = chunk_of([{"n": 1}, {"n": 2}])
+        chunk.groups = [Group({}, {"resource": {}}), None]
+        result = apply_step(chunk, step)
+        assert (result.count, result.groups) == (4, None)
+    assert len(context.sink.messages) == 1
