@@ -27,9 +27,9 @@ from tailrace.model.metrics import (
     Summary,
     Value,
 )
+from tailrace.wire.sets import as_float, as_int, as_list, as_map, as_text, read_sets
 
 VERSION = 2
-MOST_BYTES = 64 << 20
 MOST_SAMPLES = 1_000_000
 WRITTEN_ORDER = (
     MetricKind.COUNTER,
@@ -190,26 +190,7 @@ def of_bits(bits: int) -> float:
 
 def decode(data: bytes) -> list[MetricSet]:
     """All sets that the bytes hold."""
-    if len(data) > MOST_BYTES:
-        raise MetricsError(f"{len(data)} bytes of metrics are more than {MOST_BYTES}")
-    source = msgpack.Unpacker(
-        None,
-        raw=False,
-        strict_map_key=False,
-        unicode_errors="surrogateescape",
-        max_buffer_size=len(data) + 1,
-    )
-    source.feed(data)
-    found: list[MetricSet] = []
-    while source.tell() < len(data):
-        position = source.tell()
-        try:
-            found.append(_read_set(source.unpack()))
-        except msgpack.OutOfData:
-            raise MetricsError(f"the metrics at byte {position} are cut off") from None
-        except (ValueError, TypeError, OverflowError, RecursionError) as error:
-            raise MetricsError(f"the metrics at byte {position} can't be read: {error}") from error
-    return found
+    return read_sets(data, "metrics", _read_set, MetricsError)
 
 
 def _read_set(value: Any) -> MetricSet:
@@ -232,7 +213,7 @@ def _read_set(value: Any) -> MetricSet:
         metric = _read_metric(as_map(each, "metric"), told)
         count += len(metric.samples)
         if count > MOST_SAMPLES:
-            raise MetricsError(f"more than {MOST_SAMPLES} samples")
+            raise ValueError(f"more than {MOST_SAMPLES} samples")
         made.metrics.append(metric)
     for by_name in told.values():
         for each in _map_or_empty(by_name).values():
@@ -298,7 +279,7 @@ def _read_value(metric: Metric, value: dict[str, Any]) -> Value:
         shape = as_map(value.get("histogram", {}), "histogram")
         counts = _counts(shape, "buckets")
         if len(counts) != len(metric.buckets) + 1:
-            raise MetricsError(f"{len(counts)} counts for {len(metric.buckets)} buckets and +Inf")
+            raise ValueError(f"{len(counts)} counts for {len(metric.buckets)} buckets and +Inf")
         return Histogram(
             counts, as_float(shape.get("sum", 0.0), "sum"), as_int(shape.get("count", 0), "count")
         )
@@ -334,33 +315,3 @@ def _read_exp_histogram(shape: dict[str, Any]) -> ExpHistogram:
 
 def _counts(shape: dict[str, Any], key: str) -> list[int]:
     return [as_int(each, key) for each in as_list(shape.get(key, []), key)]
-
-
-def as_map(value: Any, what: str) -> dict[str, Any]:
-    if type(value) is not dict:
-        raise MetricsError(f"{what} is no map")
-    return value
-
-
-def as_list(value: Any, what: str) -> list[Any]:
-    if type(value) is not list:
-        raise MetricsError(f"{what} is no list")
-    return value
-
-
-def as_text(value: Any, what: str) -> str:
-    if type(value) is not str:
-        raise MetricsError(f"{what} is no text")
-    return value
-
-
-def as_int(value: Any, what: str) -> int:
-    if type(value) is not int:
-        raise MetricsError(f"{what} is no integer")
-    return value
-
-
-def as_float(value: Any, what: str) -> float:
-    if type(value) not in (int, float):
-        raise MetricsError(f"{what} is no number")
-    return float(value)

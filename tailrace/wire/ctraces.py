@@ -23,8 +23,8 @@ from tailrace.model.traces import (
     SpanEvent,
     Traces,
 )
+from tailrace.wire.sets import as_int, as_list, as_map, as_text, read_sets
 
-MOST_BYTES = 64 << 20
 MOST_SPANS = 1_000_000
 LEAVES = (str, bool, int, float, bytes)
 
@@ -125,26 +125,7 @@ def _hex(identifier: bytes | None) -> str | None:
 
 def decode(data: bytes) -> list[Traces]:
     """All sets that the bytes hold."""
-    if len(data) > MOST_BYTES:
-        raise TracesError(f"{len(data)} bytes of traces are more than {MOST_BYTES}")
-    source = msgpack.Unpacker(
-        None,
-        raw=False,
-        strict_map_key=False,
-        unicode_errors="surrogateescape",
-        max_buffer_size=len(data) + 1,
-    )
-    source.feed(data)
-    found: list[Traces] = []
-    while source.tell() < len(data):
-        position = source.tell()
-        try:
-            found.append(_read_set(source.unpack()))
-        except msgpack.OutOfData:
-            raise TracesError(f"the traces at byte {position} are cut off") from None
-        except (ValueError, TypeError, OverflowError, RecursionError) as error:
-            raise TracesError(f"the traces at byte {position} can't be read: {error}") from error
-    return found
+    return read_sets(data, "traces", _read_set, TracesError)
 
 
 def _read_set(value: Any) -> Traces:
@@ -152,7 +133,7 @@ def _read_set(value: Any) -> Traces:
         [_read_resource(each) for each in _list_in(as_map(value, "traces"), "resourceSpans")]
     )
     if traces.span_count > MOST_SPANS:
-        raise TracesError(f"more than {MOST_SPANS} spans")
+        raise ValueError(f"more than {MOST_SPANS} spans")
     return traces
 
 
@@ -240,13 +221,13 @@ def check_value(value: Any) -> None:
     if kind is dict:
         for key, each in value.items():
             if type(key) is not str:
-                raise TracesError(f"{key!r} is no name of an attribute")
+                raise ValueError(f"{key!r} is no name of an attribute")
             check_value(each)
     elif kind is list:
         for each in value:
             check_value(each)
     elif value is not None and kind not in LEAVES:
-        raise TracesError(f"{value!r} is no value of an attribute")
+        raise ValueError(f"{value!r} is no value of an attribute")
 
 
 def _identifier_in(top: dict[str, Any], key: str) -> bytes | None:
@@ -256,26 +237,12 @@ def _identifier_in(top: dict[str, Any], key: str) -> bytes | None:
 
 def _text_in(top: dict[str, Any], key: str) -> str | None:
     value = top.get(key)
-    if value is not None and type(value) is not str:
-        raise TracesError(f"{key} is no text")
-    return value
+    return None if value is None else as_text(value, key)
 
 
 def _count_in(top: dict[str, Any], key: str) -> int:
-    value = top.get(key, 0)
-    if type(value) is not int:
-        raise TracesError(f"{key} is no integer")
-    return value
+    return as_int(top.get(key, 0), key)
 
 
 def _list_in(top: dict[str, Any], key: str) -> list[Any]:
-    value = top.get(key, [])
-    if type(value) is not list:
-        raise TracesError(f"{key} is no list")
-    return value
-
-
-def as_map(value: Any, what: str) -> dict[str, Any]:
-    if type(value) is not dict:
-        raise TracesError(f"{what} is no map")
-    return value
+    return as_list(top.get(key, []), key)

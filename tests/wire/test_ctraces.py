@@ -147,7 +147,7 @@ def test_cut_traces_are_told():
 
 
 def test_traces_that_are_too_large_are_refused(monkeypatch):
-    monkeypatch.setattr(ctraces, "MOST_BYTES", 3)
+    monkeypatch.setattr("tailrace.wire.sets.MOST_BYTES", 3)
     with pytest.raises(TracesError, match="more than 3"):
         decode(b"\x80" * 4)
 
