@@ -2,11 +2,14 @@
 
 import json
 import random
+import socket
 import threading
 import time
 import urllib.error
 import urllib.request
 import zlib
+
+import msgpack
 
 
 class Ledger:
@@ -87,12 +90,14 @@ class FileWriter(threading.Thread):
         file.close()
 
 
-class Poster(threading.Thread):
-    """Posts records over HTTP, the same ones until they are acknowledged; from then on they are owed."""
+class Client(threading.Thread):
+    """Sends records, the same ones until they are acknowledged; from then on they are owed. `send` is each protocol's own."""
 
-    def __init__(self, ledger, url, seed):
+    name_of_source = ""
+
+    def __init__(self, ledger, port, seed):
         super().__init__(daemon=True)
-        self.ledger, self.url, self.pick = ledger, url, random.Random(seed)
+        self.ledger, self.port, self.pick = ledger, port, random.Random(seed)
         self.pausing, self.ended = threading.Event(), threading.Event()
         self.acknowledged = 0
 
@@ -101,25 +106,125 @@ class Poster(threading.Thread):
             if self.pausing.is_set():
                 time.sleep(0.02)
                 continue
-            records = [self.ledger.issue("http", self.pick) for _ in range(3)]
-            while not self.post(records) and not self.ended.is_set():
+            records = [self.ledger.issue(self.name_of_source, self.pick) for _ in range(3)]
+            while not self.is_acknowledged(records) and not self.ended.is_set():
                 time.sleep(0.05)
             time.sleep(0.03)
+        self.close()
 
-    def post(self, records):
-        request = urllib.request.Request(
-            self.url, json.dumps(records).encode(), {"content-type": "application/json"}
-        )
+    def is_acknowledged(self, records):
+        if not self.send(records):
+            return False
+        self.ledger.owe(record["id"] for record in records)
+        self.acknowledged += 1
+        return True
+
+    def close(self):
+        """Nothing is sent any more."""
+
+
+class Poster(Client):
+    """HTTP."""
+
+    name_of_source = "http"
+    path = "/http"
+
+    def send(self, records):
+        url = f"http://127.0.0.1:{self.port}{self.path}"
+        body = json.dumps(self.body(records)).encode()
+        request = urllib.request.Request(url, body, {"content-type": "application/json"})
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:
-                if answer.status >= 300:
-                    return False
+                return answer.status < 300
         except (OSError, urllib.error.URLError, ValueError):
             return False
         except Exception as error:  # http.client's own
             if type(error).__module__ != "http.client":
                 raise
             return False
-        self.ledger.owe(record["id"] for record in records)
-        self.acknowledged += 1
+
+    def body(self, records):
+        return records
+
+
+class OtlpPoster(Poster):
+    """OTLP over HTTP, logs in JSON: each record is the body of a log record, in one of two resources."""
+
+    name_of_source = "otlp"
+    path = "/v1/logs"
+
+    def body(self, records):
+        groups = {0: [], 1: []}
+        for record in records:
+            groups[record["id"] % 2].append(record)
+        return {
+            "resourceLogs": [
+                {
+                    "resource": {"attributes": [attribute("half", {"intValue": str(half)})]},
+                    "scopeLogs": [{"scope": {"name": "faults"}, "logRecords": logs_of(group)}],
+                }
+                for half, group in groups.items()
+                if group
+            ]
+        }
+
+
+def logs_of(records):
+    return [
+        {
+            "timeUnixNano": "1700000000000000000",
+            "attributes": [attribute("meta", {"stringValue": "data"})],
+            "body": {"kvlistValue": {"values": [attribute(*item) for item in values_of(record)]}},
+        }
+        for record in records
+    ]
+
+
+def attribute(key, value):
+    return {"key": key, "value": value}
+
+
+def values_of(record):
+    for key, value in record.items():
+        yield key, {"intValue": str(value)} if type(value) is int else {"stringValue": value}
+
+
+class Forwarder(Client):
+    """The Forward protocol with acknowledgements, its three modes in turn."""
+
+    name_of_source = "forward"
+    connection = None
+    turn = 0
+
+    def send(self, records):
+        self.turn += 1
+        option = {"chunk": f"{self.turn}"}
+        messages, now = [], 1_700_000_000
+        if self.turn % 3 == 0:
+            entries = b"".join(msgpack.packb([now, record]) for record in records)
+            messages.append(["forward", entries, option])
+        elif self.turn % 3 == 1:
+            messages.append(["forward", [[now, record] for record in records], option])
+        else:
+            messages += [["forward", now, record, option] for record in records]
+        try:
+            if self.connection is None:
+                self.connection = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+            self.connection.sendall(b"".join(map(msgpack.packb, messages)))
+            answers = msgpack.Unpacker()
+            left = len(messages)
+            while left:
+                data = self.connection.recv(4096)
+                if not data:
+                    raise ConnectionError
+                answers.feed(data)
+                left -= sum(answer == {"ack": option["chunk"]} for answer in answers)
+        except OSError:
+            self.close()
+            return False
         return True
+
+    def close(self):
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None

@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.faults.oracle import FileWriter, Ledger, Poster
+from tests.faults.oracle import FileWriter, Forwarder, Ledger, OtlpPoster, Poster
 from tests.faults.sink import Certificates, Sink
 
 ROOT = Path(__file__).parents[2]
@@ -39,6 +39,16 @@ CONFIG = """
     listen 127.0.0.1
     port   {port}
     tag    http
+    storage.type filesystem
+[INPUT]
+    name   forward
+    listen 127.0.0.1
+    port   {forward}
+[INPUT]
+    name   opentelemetry
+    listen 127.0.0.1
+    port   {otlp}
+    tag    otlp
     storage.type filesystem
 """
 OUTPUT = """
@@ -82,33 +92,36 @@ class World:
         self.ledger = Ledger()
         self.certificates = Certificates(folder)
         self.sink = Sink(self.ledger, self.certificates)
-        self.port = free_port()
+        ports = {name: free_port() for name in ("port", "forward", "otlp")}
         self.config = folder / "agent.conf"
         self.log = folder / "agent.log"
         (folder / "parsers.conf").write_text(PARSERS)
         self.is_bulk = bulk
         text = CONFIG + (BULK if bulk else OUTPUT)
         self.config.write_text(
-            text.format(
-                folder=folder, disk=self.disk, port=self.port, sink=self.sink.port, inside=INSIDE
-            )
+            text.format(folder=folder, disk=self.disk, sink=self.sink.port, inside=INSIDE, **ports)
         )
         self.writer = FileWriter(self.ledger, folder / "app.log", seed)
-        self.poster = Poster(self.ledger, f"http://127.0.0.1:{self.port}/http", seed)
+        self.clients = [
+            Poster(self.ledger, ports["port"], seed),
+            Forwarder(self.ledger, ports["forward"], seed + 1),
+            OtlpPoster(self.ledger, ports["otlp"], seed + 2),
+        ]
+        self.threads = [self.writer, *self.clients]
         self.agent = None
         self.starts = 0
 
     def __enter__(self):
         self.start()
         self.issue(False)
-        self.writer.start()
-        self.poster.start()
+        for thread in self.threads:
+            thread.start()
         return self
 
     def __exit__(self, *error):
-        for thread in (self.writer, self.poster):
+        for thread in self.threads:
             thread.ended.set()
-        for thread in (self.writer, self.poster):
+        for thread in self.threads:
             thread.join(15)
         if self.agent.poll() is None:
             self.agent.kill()
@@ -146,7 +159,7 @@ class World:
         time.sleep(self.pick.uniform(low, high))
 
     def issue(self, is_issuing):
-        for thread in (self.writer, self.poster):
+        for thread in self.threads:
             (thread.pausing.clear if is_issuing else thread.pausing.set)()
 
     def settle(self, seconds=60.0):
