@@ -11,7 +11,8 @@ import time
 import orjson
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
-from tailrace.wire.otlp.decode_logs import LogKeys, decode_logs, decode_logs_json
+from tailrace.wire.otlp.decode_logs import LogKeys, decode_logs
+from tailrace.wire.otlp.decode_logs_json import decode_logs_json
 from tailrace.wire.otlp.values import read_attributes, read_value
 
 RECORDS, ROUNDS = 500, 10

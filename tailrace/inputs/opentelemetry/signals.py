@@ -13,7 +13,8 @@ from tailrace.model.metrics import metrics_chunk
 from tailrace.model.profiles import profiles_chunk
 from tailrace.model.traces import traces_chunk
 from tailrace.plugin.clock import Clock
-from tailrace.wire.otlp.decode_logs import LogKeys, decode_logs, decode_logs_json
+from tailrace.wire.otlp.decode_logs import LogKeys, decode_logs
+from tailrace.wire.otlp.decode_logs_json import decode_logs_json
 from tailrace.wire.otlp.decode_metrics import decode_metrics, decode_metrics_json
 from tailrace.wire.otlp.decode_traces import decode_traces, decode_traces_json
 from tailrace.wire.otlp.errors import OtlpError

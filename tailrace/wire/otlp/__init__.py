@@ -6,7 +6,7 @@ or as JSON ("JSON Protobuf Encoding": names in camelCase, 64-bit integers as tex
 | room | is |
 | --- | --- |
 | `values` | attributes and bodies: OTLP's `AnyValue` as plain values |
-| `decode_logs`, `decode_metrics`, `decode_traces` | requests to models |
+| `decode_logs`, `decode_logs_json`, `decode_metrics`, `decode_traces` | requests to models |
 | `encode_logs`, `encode_metrics`, `encode_traces` | models to requests, by way of `protobuf`, its wire format |
 | `profiles` | requests of profiles as text |
 | `answer` | what a receiver answers |

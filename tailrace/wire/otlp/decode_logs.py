@@ -1,4 +1,4 @@
-"""Requests of logs to events.
+"""Requests of logs in protobuf to events.
 
 The time of an event is that of its record, else when it was observed, else now. A body that is a map is the event's body, any other stands
 under one key. What a record says beside its body stands in the event's metadata under another key, `otlp`; resource and scope
@@ -7,13 +7,12 @@ are the group of the event.
 
 from __future__ import annotations
 
-from binascii import unhexlify
 from dataclasses import dataclass
 from struct import error as StructError
 from typing import Any
 
 from tailrace.model import Body, Decoded, Group, Groups, Metadata
-from tailrace.wire.otlp.errors import MOST_GROUPS, MOST_ITEMS, OtlpError, TooMany
+from tailrace.wire.otlp.errors import MOST_GROUPS, MOST_ITEMS, TooMany
 from tailrace.wire.otlp.reading import (
     SIZED,
     Pairs,
@@ -27,7 +26,6 @@ from tailrace.wire.otlp.reading import (
     value_at,
     varint_at,
 )
-from tailrace.wire.otlp.values import document, integer, plain_attributes, plain_value
 
 BODY_KEY, METADATA_KEY = "log", "otlp"
 
@@ -168,7 +166,7 @@ class Decoder:
         return {**made, **{key: value for key, value in more.items() if value}}
 
     def record(self, at: int, end: int) -> None:
-        """`LogRecord`: the fields in the order in which they come, the most frequent ones without a call."""
+        """`LogRecord`: the fields in the order in which they come. The frequent ones are read in line: a call each would double the time."""
         data, pairs = self.data, self.pairs
         time_ns = observed_ns = severity = dropped = flags = 0
         text = event_name = ""
@@ -264,217 +262,3 @@ PAIRS = Pairs()
 
 def schema(resource_id: int, scope_id: int) -> Metadata:
     return {"schema": "otlp", "resource_id": resource_id, "scope_id": scope_id}
-
-
-# JSON
-
-
-RECORD_FIELDS = frozenset(
-    [
-        "timeUnixNano",
-        "observedTimeUnixNano",
-        "severityNumber",
-        "severityText",
-        "attributes",
-        "droppedAttributesCount",
-        "traceId",
-        "spanId",
-        "flags",
-        "traceFlags",
-        "body",
-        "eventName",
-    ]
-)
-OTHER_FIELDS = frozenset(
-    [
-        "resourceLogs",
-        "scopeLogs",
-        "logRecords",
-        "resource",
-        "scope",
-        "schemaUrl",
-        "name",
-        "version",
-        "attributes",
-        "droppedAttributesCount",
-    ]
-)
-BY_LETTERS: dict[str, str] = {name.lower(): name for name in RECORD_FIELDS | OTHER_FIELDS}
-
-
-def named_fields(given: Any, known: frozenset[str]) -> dict[str, Any]:
-    """An object with its names as they should be written; `OtlpError` if it is none."""
-    if type(given) is not dict:
-        raise OtlpError("no object")
-    if given.keys() <= known:
-        return given
-    named: dict[str, Any] = {}
-    key: str
-    for key, value in given.items():
-        named.setdefault(BY_LETTERS.get(key.lower(), key), value)
-    return named
-
-
-def array(given: dict[str, Any], name: str, required: bool = False) -> list[Any]:
-    if name not in given and not required:
-        return []
-    if type(found := given.get(name)) is not list:
-        raise OtlpError("no array" if name in given else "it is missing").under(f".{name}")
-    return found
-
-
-def attributes(given: dict[str, Any]) -> dict[str, Any]:
-    try:
-        return plain_attributes(given["attributes"])
-    except OtlpError as error:
-        raise error.under(".attributes") from None
-
-
-def decode_logs_json(data: bytes, keys: LogKeys, now_ns: int) -> Decoded:
-    """The events of an `ExportLogsServiceRequest` as JSON; `OtlpError` if it is none."""
-    given = document(data)
-    made = Decoded([], [], [], [])
-    request = named_fields(given, OTHER_FIELDS)
-    resources = array(request, "resourceLogs", required=True)
-    scopes = [entry.get("scopeLogs") for entry in resources if type(entry) is dict]
-    if sum(len(each) for each in scopes if type(each) is list) + len(resources) > MOST_GROUPS:
-        raise TooMany(f"more than {MOST_GROUPS} resources and scopes")
-    for resource_id, entry in enumerate(resources):
-        try:
-            take_resource(entry, resource_id, keys, now_ns, made)
-        except OtlpError as error:
-            raise error.under(f"resourceLogs[{resource_id}]") from None
-    return made if made.groups else made._replace(groups=None)
-
-
-def take_resource(given: Any, resource_id: int, keys: LogKeys, now_ns: int, made: Decoded) -> None:
-    resource_logs = named_fields(given, OTHER_FIELDS)
-    of_resource: Body = {}
-    if type(resource_logs.get("resource")) is dict:
-        resource = named_fields(resource_logs["resource"], OTHER_FIELDS)
-        if "attributes" in resource:
-            try:
-                of_resource["attributes"] = attributes(resource)
-            except OtlpError as error:
-                raise error.under(".resource") from None
-        if "droppedAttributesCount" in resource:
-            of_resource["dropped_attributes_count"] = resource["droppedAttributesCount"]
-    if type(resource_logs.get("schemaUrl")) is str:
-        of_resource["schema_url"] = resource_logs["schemaUrl"]
-    for scope_id, entry in enumerate(array(resource_logs, "scopeLogs", required=True)):
-        try:
-            scope_logs = named_fields(entry, OTHER_FIELDS)
-            body: Body = {"resource": of_resource}
-            if (of_scope := scope_of(scope_logs)) is not None:
-                body["scope"] = of_scope
-            records = array(scope_logs, "logRecords")
-            if len(made.times) + len(records) > MOST_ITEMS:
-                raise TooMany(f"more than {MOST_ITEMS} records")
-            take_records(records, keys, now_ns, made)
-        except OtlpError as error:
-            raise error.under(f".scopeLogs[{scope_id}]") from None
-        group = Group(schema(resource_id, scope_id), body)
-        assert made.groups is not None
-        made.groups.extend([group] * len(records))
-
-
-def scope_of(scope_logs: dict[str, Any]) -> Body | None:
-    """What is known of a scope; None if nothing is said of it."""
-    given, schema_url = scope_logs.get("scope"), scope_logs.get("schemaUrl")
-    has_url = type(schema_url) is str
-    if type(given) is not dict and not has_url:
-        return None
-    made: Body = {}
-    if type(given) is dict:
-        scope = named_fields(given, OTHER_FIELDS)
-        for name in ("name", "version"):
-            if type(scope.get(name)) is str:
-                made[name] = scope[name]
-        if "attributes" in scope:
-            try:
-                made["attributes"] = attributes(scope)
-            except OtlpError as error:
-                raise error.under(".scope") from None
-        if type(count := scope.get("droppedAttributesCount")) is int and count:
-            made["dropped_attributes_count"] = count
-    if has_url:
-        made["schema_url"] = schema_url
-    return made
-
-
-def take_records(records: list[Any], keys: LogKeys, now_ns: int, made: Decoded) -> None:
-    times, metadata, bodies = made.times, made.metadata, made.bodies
-    assert metadata is not None
-    for index, entry in enumerate(records):
-        try:
-            record = named_fields(entry, RECORD_FIELDS)
-            times.append(time_of(record, now_ns))
-            metadata.append({keys.metadata: details_of_json(record)})
-            bodies.append(body_of(record, keys.body))
-        except OtlpError as error:
-            raise error.under(f".logRecords[{index}]") from None
-
-
-def time_of(record: dict[str, Any], now_ns: int) -> int:
-    """When the record happened, or was observed, or now, in nanoseconds."""
-    given = record.get("timeUnixNano")
-    if type(given) is str and given.isdecimal() and 0 < len(given) < 20 and (at := int(given)):
-        return at
-    for name in ("timeUnixNano", "observedTimeUnixNano"):
-        given = record.get(name, 0)
-        if given and (time_ns := integer(given, f".{name}", least=0)):
-            return time_ns
-        if given is None or type(given) not in (int, str):
-            raise OtlpError("no whole number of 64 bits").under(f".{name}")
-    return now_ns
-
-
-def body_of(record: dict[str, Any], body_key: str) -> Body:
-    given = record.get("body")
-    if type(given) is not dict:
-        if "body" in record:
-            raise OtlpError("no object").under(".body")
-        return {}
-    try:
-        value = plain_value(given)
-    except OtlpError as error:
-        raise error.under(".body") from None
-    if type(value) is dict and not (body_key and next(iter(given)).lower() == "kvlistvalue"):
-        return value
-    return {body_key or BODY_KEY: value}
-
-
-def details_of_json(record: dict[str, Any]) -> Metadata:
-    """What a record says beside its body."""
-    made: Metadata = {}
-    get = record.get
-    if (observed := get("observedTimeUnixNano")) is not None:
-        made["observed_timestamp"] = integer(observed, ".observedTimeUnixNano", least=0)
-    if "severityNumber" in record:
-        made["severity_number"] = record["severityNumber"]
-    if type(text := get("severityText")) is str:
-        made["severity_text"] = text
-    if "attributes" in record:
-        made["attributes"] = attributes(record)
-    if type(count := get("droppedAttributesCount")) is int:
-        made["dropped_attributes_count"] = count
-    if (trace_id := get("traceId", "")) != "":
-        made["trace_id"] = identifier(trace_id, 16, ".traceId")
-    if (span_id := get("spanId", "")) != "":
-        made["span_id"] = identifier(span_id, 8, ".spanId")
-    flags = get("flags", get("traceFlags"))
-    if flags is not None:
-        made["trace_flags"] = integer(flags, ".flags", least=0) & 0xFF
-    if type(name := get("eventName")) is str:
-        made["event_name"] = name
-    return made
-
-
-def identifier(given: Any, size: int, name: str) -> bytes:
-    """The bytes of a hexadecimal identifier."""
-    if type(given) is str and len(given) == 2 * size and given.isascii():
-        try:
-            return unhexlify(given)
-        except ValueError:
-            pass
-    raise OtlpError(f"no {2 * size} hexadecimal digits").under(name)

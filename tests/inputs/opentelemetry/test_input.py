@@ -270,9 +270,9 @@ def test_a_body_that_is_too_large_is_refused():
 
 
 def test_too_many_records_are_refused(monkeypatch):
-    from tailrace.wire.otlp import decode_logs
+    from tailrace.wire.otlp import decode_logs_json
 
-    monkeypatch.setattr(decode_logs, "MOST_ITEMS", 0)
+    monkeypatch.setattr(decode_logs_json, "MOST_ITEMS", 0)
     (status, _, _), chunks = asked("", "/v1/logs", LOGS_JSON, JSON)
     assert (status, chunks) == (413, [])
 

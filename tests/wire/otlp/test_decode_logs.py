@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import ScopeLogs
 
-from tailrace.wire.otlp import decode_logs as module
-from tailrace.wire.otlp.decode_logs import LogKeys, decode_logs, decode_logs_json
+from tailrace.wire.otlp import decode_logs as decode_logs_module
+from tailrace.wire.otlp import decode_logs_json as decode_logs_json_module
+from tailrace.wire.otlp.decode_logs import LogKeys, decode_logs
+from tailrace.wire.otlp.decode_logs_json import decode_logs_json
 from tailrace.wire.otlp.errors import OtlpError, TooMany
 
 NOW = 99
@@ -223,7 +225,8 @@ def test_a_map_is_the_body_itself_unless_a_key_is_named(keys, made):
 
 
 def test_records_have_a_limit(monkeypatch):
-    monkeypatch.setattr(module, "MOST_ITEMS", 2)
+    for module in (decode_logs_module, decode_logs_json_module):
+        monkeypatch.setattr(module, "MOST_ITEMS", 2)
     with pytest.raises(TooMany):
         of_json({}, {}, {})
     message = ExportLogsServiceRequest()
@@ -284,7 +287,8 @@ def test_any_json_gives_events_or_an_error_with_a_place(given):
 
 
 def test_resources_and_scopes_have_a_limit(monkeypatch):
-    monkeypatch.setattr(module, "MOST_GROUPS", 2)
+    for module in (decode_logs_module, decode_logs_json_module):
+        monkeypatch.setattr(module, "MOST_GROUPS", 2)
     scopes = {"resourceLogs": [{"scopeLogs": [{}, {}]}]}
     with pytest.raises(TooMany):
         decode_logs_json(orjson.dumps(scopes), LogKeys(), NOW)
