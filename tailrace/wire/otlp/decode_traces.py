@@ -21,6 +21,7 @@ from tailrace.model.traces import (
 )
 from tailrace.wire.otlp.errors import MOST_ITEMS, OtlpError, TooMany, count_groups, messages
 from tailrace.wire.otlp.json_messages import fill
+from tailrace.wire.otlp.read_traces import read_traces
 from tailrace.wire.otlp.values import document, read_attributes
 
 
@@ -37,12 +38,7 @@ class DecodedTraces:
 
 def decode_traces(data: bytes) -> DecodedTraces:
     """What an `ExportTraceServiceRequest` as protobuf holds; `OtlpError` if it is none."""
-    request = messages("collector.trace.v1.trace_service").ExportTraceServiceRequest()
-    try:
-        request.ParseFromString(data)
-    except Exception as error:  # the library's DecodeError has no home that is imported already
-        raise OtlpError(f"no protobuf of traces: {error}") from None
-    return DecodedTraces(Reader(is_json=False).traces(request))
+    return DecodedTraces(read_traces(data))
 
 
 def decode_traces_json(data: bytes) -> DecodedTraces:

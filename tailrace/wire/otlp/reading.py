@@ -173,11 +173,27 @@ def pair_at(data: bytes, at: int, end: int, depth: int) -> tuple[str, Any]:
     return key, value
 
 
+def text_pair(content: bytes) -> tuple[str, str] | None:
+    """A `KeyValue` that is written as most are, a key and a text of fewer than 128 bytes each, in half the time; None if it is not."""
+    size = len(content)
+    if size < 8 or size > 130 or content[0] != 0x0A:
+        return None
+    at = content[1] + 2
+    if at + 4 > size or content[at] != 0x12 or content[at + 2] != 0x0A:
+        return None
+    if at + 2 + content[at + 1] != size or at + 4 + content[at + 3] != size:
+        return None
+    return (
+        content[2:at].decode("utf-8", "surrogateescape"),
+        content[at + 4 :].decode("utf-8", "surrogateescape"),
+    )
+
+
 class Pairs(dict[bytes, tuple[str, Any]]):
     """Key and value of a `KeyValue` by its bytes; values that could be changed are not remembered."""
 
     def __missing__(self, content: bytes) -> tuple[str, Any]:
-        pair = pair_at(content, 0, len(content), 0)
+        pair = text_pair(content) or pair_at(content, 0, len(content), 0)
         if len(content) <= MOST_REMEMBERED_BYTES and type(pair[1]) not in (list, dict):
             if len(self) >= MOST_REMEMBERED:
                 self.clear()

@@ -11,7 +11,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans
 
 from tailrace.model.traces import Link, Scope, SpanEvent, SpanKind, StatusCode
 from tailrace.wire.otlp import decode_traces as module
-from tailrace.wire.otlp import errors, json_messages
+from tailrace.wire.otlp import json_messages, read_traces
 from tailrace.wire.otlp.decode_traces import decode_traces, decode_traces_json
 from tailrace.wire.otlp.errors import OtlpError, TooMany
 
@@ -154,7 +154,7 @@ def test_any_bytes_give_spans_or_an_error(data):
 
 
 def test_scopes_and_objects_have_a_limit(monkeypatch):
-    monkeypatch.setattr(errors, "MOST_GROUPS", 2)
+    monkeypatch.setattr(read_traces, "MOST_GROUPS", 2)
     message = ExportTraceServiceRequest()
     message.resource_spans.add().scope_spans.extend([ScopeSpans(), ScopeSpans()])
     with pytest.raises(TooMany):
