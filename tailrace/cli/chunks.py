@@ -177,14 +177,15 @@ def dump(reports: Iterator[Report]) -> int:
 
 def dump_signals(file: ChunkFile) -> None:
     """Print metrics or traces in the JSON form of OTLP, a line for each set; of profiles the text."""
-    from tailrace.wire import otlp_json
+    from tailrace.wire.otlp.encode_json_metrics import metrics_json
+    from tailrace.wire.otlp.encode_json_traces import traces_json
 
     if file.kind == chunkfile.PROFILES:
         from tailrace.wire.otlp.profiles_text import profiles_text
 
         print(json.dumps({"tag": file.tag, "profiles": profiles_text(file.events)}))
         return
-    encode = otlp_json.encode_traces if file.kind == chunkfile.TRACES else otlp_json.encode_metrics
+    encode: Any = traces_json if file.kind == chunkfile.TRACES else metrics_json
     for chunk in unpack(file):
         print(
             f'{{"tag": {json.dumps(file.tag)}, "{KINDS[file.kind]}": {encode(chunk.payload).decode()}}}'

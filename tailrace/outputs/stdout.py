@@ -83,14 +83,18 @@ class Stdout(Output[StdoutOptions]):
             raise Retry(f"standard output can't be written: {error.strerror}") from error
 
     def as_otlp(self, chunk: Chunk) -> bytes:
-        from tailrace.wire import otlp_json
-
         pretty = self.layout == "otlp_json_pretty"
         if chunk.kind is METRICS:
-            return otlp_json.encode_metrics(chunk.payload, pretty) + b"\n"
+            from tailrace.wire.otlp.encode_json_metrics import metrics_json
+
+            return metrics_json(chunk.payload, pretty) + b"\n"
         if chunk.kind is TRACES:
-            return otlp_json.encode_traces(chunk.payload, pretty) + b"\n"
-        return otlp_json.encode_logs(chunk, pretty=pretty) + b"\n"
+            from tailrace.wire.otlp.encode_json_traces import traces_json
+
+            return traces_json(chunk.payload, pretty) + b"\n"
+        from tailrace.wire.otlp.encode_json_logs import logs_json
+
+        return logs_json(chunk, pretty=pretty) + b"\n"
 
     def as_text(self, chunk: Chunk) -> bytes:
         chunk.open()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tailrace.model import Chunk
+from tailrace.model import Chunk, Group
 from tailrace.model.metrics import (
     Aggregation,
     ExpHistogram,
@@ -25,7 +25,10 @@ from tailrace.model.traces import (
     Traces,
 )
 from tailrace.testing import EPOCH_NS, chunk_of
-from tailrace.wire.otlp_json import any_value, encode_logs, encode_metrics, encode_traces
+from tailrace.wire.otlp.encode_json import any_value
+from tailrace.wire.otlp.encode_json_logs import logs_json
+from tailrace.wire.otlp.encode_json_metrics import metrics_json
+from tailrace.wire.otlp.encode_json_traces import traces_json
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text() | st.binary(),
@@ -34,12 +37,12 @@ values = st.recursive(
 
 
 def records(chunk, **options):
-    [resource] = json.loads(encode_logs(chunk, **options))["resourceLogs"]
+    [resource] = json.loads(logs_json(chunk, **options))["resourceLogs"]
     return resource["scopeLogs"][0]["logRecords"]
 
 
 def metrics_in(metrics):
-    [resource] = json.loads(encode_metrics(metrics))["resourceMetrics"]
+    [resource] = json.loads(metrics_json(metrics))["resourceMetrics"]
     return resource["scopeMetrics"][0]["metrics"]
 
 
@@ -113,14 +116,99 @@ def test_fields_of_a_wrong_type_are_left_out():
 
 
 def test_pretty_is_the_same_indented():
-    text = encode_logs(chunk_of([{"a": 1.5}]), pretty=True)
+    text = logs_json(chunk_of([{"a": 1.5}]), pretty=True)
     assert text.startswith(b'{\n  "resourceLogs": [\n    {\n      "resource": {},')
-    assert json.loads(text) == json.loads(encode_logs(chunk_of([{"a": 1.5}])))
+    assert json.loads(text) == json.loads(logs_json(chunk_of([{"a": 1.5}])))
 
 
 @given(st.dictionaries(st.text(), values, max_size=4))
 def test_any_body_can_be_written(body):
     assert len(records(chunk_of([body]))) == 1
+
+
+def placed(resource_id, scope_id, **body):
+    return Group({"schema": "otlp", "resource_id": resource_id, "scope_id": scope_id}, body)
+
+
+def test_resources_and_scopes_are_those_of_the_groups():
+    shop = {"attributes": {"service.name": "shop"}, "dropped_attributes_count": 1}
+    one = placed(0, 0, resource={**shop, "schema_url": "https://r"}, scope={"name": "a"})
+    two = placed(
+        0,
+        1,
+        resource={**shop, "schema_url": "https://r"},
+        scope={"version": "2", "schema_url": "s"},
+    )
+    other = Group({"schema": "mine"}, {"resource": shop})
+    chunk = chunk_of([{"log": text} for text in "abcde"], "t")
+    chunk.groups = [one, two, one, None, other]
+    [first, second] = json.loads(logs_json(chunk))["resourceLogs"]
+    assert first["resource"] == {
+        "attributes": [{"key": "service.name", "value": {"stringValue": "shop"}}],
+        "droppedAttributesCount": 1,
+    }
+    assert first["schemaUrl"] == "https://r"
+    assert [(each["scope"], each.get("schemaUrl")) for each in first["scopeLogs"]] == [
+        ({"name": "a"}, None),
+        ({"version": "2"}, "s"),
+    ]
+    found = [
+        [record["body"]["stringValue"] for record in scope["logRecords"]]
+        for resource in (first, second)
+        for scope in resource["scopeLogs"]
+    ]
+    assert found == [["a", "c"], ["b"], ["d", "e"]]
+    assert second["resource"] == second["scopeLogs"][0]["scope"] == {}
+
+
+def test_metrics_stand_under_their_resource_and_scope_with_all_that_is_said_of_them():
+    metrics = MetricSet(
+        external={
+            "resource": {"attributes": {"a": 1}, "metadata": {"dropped_attributes_count": 2}},
+            "resource_metrics": {"metadata": {"schema_url": "https://r"}},
+            "scope": {"attributes": {}, "metadata": {"name": "lib", "version": "1"}},
+            "otlp": {"metrics": {"gauge": {"m": {"metadata": {"k": "v", "scope_index": 0}}}}},
+        }
+    )
+    exemplar = {
+        "as_int": 5,
+        "time_unix_nano": 6,
+        "span_id": b"s" * 8,
+        "trace_id": b"t" * 16,
+        "filtered_attributes": {"x": True},
+    }
+    sample = metrics.metric(MetricKind.GAUGE, "m").set(1.5, EPOCH_NS)
+    sample.told = {"flags": 2, "exemplars": [exemplar, {"as_double": 1.5}]}
+    [resource] = json.loads(metrics_json(metrics))["resourceMetrics"]
+    assert resource["resource"] == {
+        "attributes": [{"key": "a", "value": {"intValue": "1"}}],
+        "droppedAttributesCount": 2,
+    }
+    assert resource["schemaUrl"] == "https://r"
+    [scope] = resource["scopeMetrics"]
+    assert scope["scope"] == {"name": "lib", "version": "1"}
+    [metric] = scope["metrics"]
+    assert metric["metadata"] == [{"key": "k", "value": {"stringValue": "v"}}]
+    [point] = metric["gauge"]["dataPoints"]
+    assert point["flags"] == 2
+    assert point["exemplars"] == [
+        {
+            "timeUnixNano": "6",
+            "spanId": (b"s" * 8).hex(),
+            "traceId": (b"t" * 16).hex(),
+            "asInt": "5",
+            "filteredAttributes": [{"key": "x", "value": {"boolValue": True}}],
+        },
+        {"asDouble": 1.5},
+    ]
+
+
+def test_a_histogram_without_a_sum_has_none_but_its_bounds():
+    metrics = MetricSet()
+    sample = metrics.metric(MetricKind.HISTOGRAM, "m").set(Histogram([1], 0.0, 1), EPOCH_NS)
+    sample.told = {"has_sum": False, "min": 0.5, "max": 7.0}
+    [point] = metrics_in(metrics)[0]["histogram"]["dataPoints"]
+    assert ("sum" in point, point["min"], point["max"]) == (False, 0.5, 7.0)
 
 
 def test_an_integer_is_one():
@@ -208,7 +296,7 @@ def test_a_span_with_all_it_can_have():
     )
     scope = ScopeSpans(Scope("lib", "1", {"s": True}, 5), [span], "http://scope")
     traces = Traces([ResourceSpans({"service.name": "shop"}, 6, [scope], "http://res")])
-    assert json.loads(encode_traces(traces)) == {
+    assert json.loads(traces_json(traces)) == {
         "resourceSpans": [
             {
                 "resource": {
@@ -279,7 +367,7 @@ def test_a_span_with_all_it_can_have():
 
 def test_what_a_span_has_not_is_left_out():
     traces = Traces([ResourceSpans(scope_spans=[ScopeSpans(spans=[Span("x")])])])
-    assert json.loads(encode_traces(traces)) == {
+    assert json.loads(traces_json(traces)) == {
         "resourceSpans": [
             {"resource": {}, "scopeSpans": [{"scope": {}, "spans": [{"name": "x", "kind": 1}]}]}
         ]
@@ -288,6 +376,6 @@ def test_what_a_span_has_not_is_left_out():
 
 def test_pretty_traces_are_the_same_document():
     traces = Traces([ResourceSpans({"a": 1.0})])
-    pretty = encode_traces(traces, pretty=True)
+    pretty = traces_json(traces, pretty=True)
     assert b'\n  "resourceSpans": [' in pretty
-    assert json.loads(pretty) == json.loads(encode_traces(traces))
+    assert json.loads(pretty) == json.loads(traces_json(traces))
