@@ -28,6 +28,7 @@ from tailrace.plugin.log import Log
 from tailrace.wire import chunkfile
 from tailrace.wire.chunkfile import ChunkFile, ChunkFileError
 from tailrace.wire.msgpack import decode_events
+from tailrace.wire.packed import decode_whole
 
 FILE_NAME = re.compile(r"(\d+)-(\d+)\.(\d+)")
 LOCK_NAME = ".tailrace.lock"
@@ -75,7 +76,7 @@ class StoredChunk:
 
     def load(self) -> Decoded:
         """Its events, read anew."""
-        return events_of(self._storage.read(self.path))[0]
+        return events_of(self._storage.read(self.path), self.count)[0]
 
     def stub(self, tag: str) -> Chunk:
         """A chunk that takes no memory until somebody looks into it."""
@@ -95,8 +96,11 @@ def blocks(nbytes: int) -> int:
     return -(-nbytes // BLOCK_BYTES) * BLOCK_BYTES
 
 
-def events_of(file: ChunkFile) -> tuple[Decoded, bool]:
-    """The events of a file and whether all could be read; what can't be read is left out."""
+def events_of(file: ChunkFile, count: int = 0) -> tuple[Decoded, bool]:
+    """The events of a file and whether all could be read; what can't be read is left out. `count`: how many there may be."""
+    whole = None if file.is_cut else decode_whole(file.events, count)
+    if whole is not None:
+        return whole, True
     events = decode_events(file.events, lenient=True)
     return Decoded(*events[:4]), events.is_whole and not file.is_cut
 

@@ -120,8 +120,29 @@ def decode_packed(packed: bytes, count: int) -> Decoded:
     if events is None:
         values = count_events(packed) if may_hold_marks(packed) else count
         events = _decode_list(packed, values) if values != count else None
-    if events is None:
-        return _decode_each(packed)
+    return _decode_each(packed) if events is None else _decoded(events, count)
+
+
+def decode_whole(packed: bytes, count: int = 0) -> Decoded | None:
+    """All events, if `packed` holds nothing else and the faster decoder takes it; else None. `count`: how many there may be.
+
+    Half the time that `decode_events` takes.
+    """
+    try:
+        events = _decode_list(packed, count) if count else None
+        if events is None:
+            count = count_events(packed)
+            events = _decode_list(packed, count)
+    except MsgpackError:
+        return None
+    if not events:
+        return None
+    marks = count_marks([head for head, _ in events])
+    return None if marks is None else _decoded(events, len(events) - marks)
+
+
+def _decoded(events: list[Any], count: int) -> Decoded:
+    """The events of a list of `count` events and marks of groups."""
     heads = [head for head, _ in events]
     metadata: list[Metadata] | None = None
     if tuple in set(map(type, heads)):
@@ -129,7 +150,10 @@ def decode_packed(packed: bytes, count: int) -> Decoded:
         heads = firsts(heads)
     times, bodies = times_of(heads), [body for _, body in events]
     if len(times) != count:
-        times = [MARKS.get(time, time) for time in times]
+        times = [
+            time if type(head) is int or type(head) is float else MARKS.get(time, time)
+            for head, time in zip(heads, times, strict=True)
+        ]
         return grouped(times, metadata or [{} for _ in times], bodies)
     return Decoded(times, metadata if metadata and any(metadata) else None, bodies)
 

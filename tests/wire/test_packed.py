@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tailrace.model import Decoded, Group
 from tailrace.wire.forward.entries import read_entries, read_packed
-from tailrace.wire.msgpack import decode_events, encode_events
-from tailrace.wire.packed import count_packed, decode_packed, split_packed
+from tailrace.wire.msgpack import MsgpackError, decode_events, encode_events
+from tailrace.wire.packed import count_packed, decode_packed, decode_whole, split_packed
 
 SECOND = 1_000_000_000
 
@@ -40,6 +40,25 @@ def test_events_are_counted_and_decoded_alike_whatever_size_the_sender_claims(ev
     assert counted == len(events)
     assert decode_packed(data, counted) == Decoded(*decode_events(data)[:4])
     assert read_packed(data).events == Decoded(*decode_events(data)[:4])
+
+
+@given(EVENTS, st.integers(0, 7), st.lists(st.booleans(), min_size=6, max_size=6))
+def test_whole_events_are_what_the_thorough_decoder_makes_of_them(events, count, in_group):
+    plain = Decoded(*decode_events(packed(*events))[:4])
+    groups = [Group({"g": 1}, {}) if inside else None for inside in in_group[: len(events)]]
+    for data in (packed(*events), encode_events(*plain[:3], groups)):
+        assert decode_whole(data, count) == Decoded(*decode_events(data)[:4])
+
+
+@given(st.binary(max_size=40) | EVENTS.map(lambda events: packed(*events, 7)), st.integers(0, 9))
+def test_what_is_not_whole_is_left_to_the_thorough_decoder(data, count):
+    found = decode_whole(data, count)
+    try:
+        expected = decode_events(data)
+    except MsgpackError:
+        assert found is None
+    else:
+        assert found in (None, Decoded(*expected[:4]))
 
 
 @given(st.binary(max_size=40), st.integers(-1, 1 << 40))
