@@ -207,11 +207,41 @@ def no_dns(world):
     (world.folder / "no_dns").unlink()
 
 
+def other_filters(world):
+    """What a reload changes: a filter, which all inputs share."""
+    mark = world.pick.randrange(10**6)
+    filters = f"[FILTER]\n    name record_modifier\n    match *\n    record mark {mark}\n"
+    return lambda text: text + filters
+
+
+def other_instances(world):
+    """What a reload changes: options of all inputs and of the output, so that others take their place."""
+    size = world.pick.randrange(4000, 9000)
+    return lambda text: text.replace("[INPUT]\n", f"[INPUT]\n    mem_buf_limit {size}k\n").replace(
+        "retry_limit no_limits", f"retry_limit no_limits\n    net.keepalive_max_recycle {size}"
+    )
+
+
+def reload(change, killed=False):
+    def inject(world):
+        world.wait(0.1, 0.4)
+        world.reload(change(world))
+        world.wait(0.0, 0.3)
+        if killed:
+            world.restart()
+            world.wait(0.2, 0.5)
+
+    return inject
+
+
 FAULTS = [
     Fault("SIGKILL", sigkill, 200),
     Fault("SIGKILL, again while starting", sigkill_twice, 30),
     Fault("SIGSTOP and SIGCONT", sigstop, 60),
     Fault("SIGTERM and start", orderly_restart, 40),
+    Fault("reload with other filters", reload(other_filters), 30),
+    Fault("reload with other inputs and outputs", reload(other_instances), 30),
+    Fault("reload, SIGKILL meanwhile", reload(other_instances, killed=True), 20),
     Fault("connection reset", sink_mode("reset", 0.2, 0.6), 70),
     Fault("half-open connection (no answer)", sink_mode("silent", 0.8, 1.6), 40),
     Fault("slow answers", sink_mode("slow", 0.3, 0.8), 40),

@@ -20,6 +20,7 @@ CONFIG = """
     flush 0.1
     grace 10
     log_level warn
+    hot_reload on
     scheduler.base 1
     scheduler.cap 2
     parsers_file {folder}/parsers.conf
@@ -93,6 +94,7 @@ class World:
         self.certificates = Certificates(folder)
         self.sink = Sink(self.ledger, self.certificates)
         ports = {name: free_port() for name in ("port", "forward", "otlp")}
+        self.port = ports["port"]
         self.config = folder / "agent.conf"
         self.log = folder / "agent.log"
         (folder / "parsers.conf").write_text(PARSERS)
@@ -101,6 +103,7 @@ class World:
         self.config.write_text(
             text.format(folder=folder, disk=self.disk, sink=self.sink.port, inside=INSIDE, **ports)
         )
+        self.text = self.config.read_text()
         self.writer = FileWriter(self.ledger, folder / "app.log", seed)
         self.clients = [
             Poster(self.ledger, ports["port"], seed),
@@ -154,6 +157,19 @@ class World:
     def restart(self):
         self.kill()
         self.start()
+
+    def reload(self, change):
+        """Tell the agent, once it listens, to take up its configuration as `change` makes it of the first one."""
+        self.until_it_listens()
+        self.config.write_text(change(self.text))
+        self.agent.send_signal(signal.SIGHUP)
+
+    def until_it_listens(self, seconds=20.0):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+                return
+            time.sleep(0.02)
 
     def wait(self, low, high):
         time.sleep(self.pick.uniform(low, high))
