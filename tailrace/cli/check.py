@@ -67,8 +67,11 @@ def look_at_routes(checked: Checked) -> list[dict[str, str]]:
             severity="warning",
         )
     for source in plan.inputs:
-        tag = source.plugin.tag
-        goes_to = [output for output, rule in rules if rule is not None and rule(tag)]
+        has_one_tag = source.plugin.has_one_tag
+        tag = source.plugin.tag if has_one_tag else "*"
+        goes_to = [
+            output for output, rule in rules if rule is not None and (not has_one_tag or rule(tag))
+        ]
         matched |= {output.name for output in goes_to}
         if source.options.routes is not None:
             continue
@@ -128,8 +131,11 @@ def guarantee(source: Instance, output: Instance, service: ServiceOptions) -> di
             "guarantee": "at-least-once",
             "why": f"from the moment an event is in a chunk on disk (storage.type filesystem); {end}",
         }
-    keeps = "tail keeps no position without db" if source.context.plugin == "tail" else ""
-    why = keeps or "the input can't repeat what a crash loses"
+    why = "the input can't repeat what a crash loses"
+    if source.context.plugin == "tail":
+        why = "tail keeps no position without db"
+    elif source.plugin.acknowledges:
+        why = "only clients that ask for acknowledgements repeat what a crash loses"
     return {"guarantee": "best-effort", "why": f"{why}; {end}"}
 
 

@@ -332,6 +332,14 @@ class Input(Plugin[InputO]):
     def tag(self) -> str:
         return self.options.tag or self.context.unique
 
+    @property
+    def has_one_tag(self) -> bool:
+        """Whether all events have the tag `tag`; otherwise they bring their own."""
+        return True
+
+    acknowledges: ClassVar[bool] = False
+    """Whether clients that ask for it are told when their events are settled, and send again what they are not told of."""
+
     can_wait: ClassVar[bool] = False
     """Whether nothing is lost, and nobody is held up, while it waits for the pipeline: it reads files or the like."""
 

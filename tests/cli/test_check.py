@@ -84,6 +84,20 @@ def test_each_route_states_its_guarantee(check, source, promise):
     assert (route["tag"], route["output"], route["guarantee"]) == ("app", "null.0", promise)
 
 
+@pytest.mark.parametrize("source", ["http", "forward", "forward\n    tag_prefix x.\n    tag app"])
+def test_tags_that_clients_bring_are_not_warned_of(check, source):
+    text = f"[INPUT]\n    name {source}\n[OUTPUT]\n    name null\n    match other.*\n"
+    code, found = document(check, text)
+    assert (code, found["problems"]) == (0, [])
+    assert found["routes"][0]["tag"] == "*"
+
+
+def test_forward_promises_something_to_clients_that_ask_for_it(check):
+    _, found = document(check, GOOD.replace("name dummy", "name forward"))
+    assert found["routes"][0]["guarantee"] == "best-effort"
+    assert "clients that ask for acknowledgements" in found["routes"][0]["why"]
+
+
 @pytest.mark.parametrize(
     ("option", "why"),
     [

@@ -36,8 +36,6 @@ from tailrace.wire.forward.admission import Guard
 from tailrace.wire.payloads import unpack_payload
 
 DEFAULT_PORT = 24224
-UNPACKED_RATIO = 16
-"""How many times the largest message what it unpacks to may be."""
 GRACE_SECONDS = 0.5
 """How long clients that wait for an answer get it when the input ends."""
 LEAST_BUFFER_BYTES = 1024
@@ -60,7 +58,7 @@ class ForwardOptions(InputOptions):
     """Counts as `buffer_max_size` if it is larger; buffers grow as they need."""
 
     buffer_max_size: Size = option(6_144_000)
-    """Largest message; a larger one ends its connection. Unpacked it may be sixteen times that."""
+    """Largest message, and largest content of a compressed one; a larger one ends its connection."""
 
     shared_key: str | None = option(None, secret=True)
     """Take messages only from clients that hold the same key."""
@@ -81,13 +79,13 @@ class ForwardOptions(InputOptions):
 @input_plugin("forward")
 class Forward(Input[ForwardOptions]):
     padding = 0
+    acknowledges = True
 
     acceptor: Acceptor
 
     def __init__(self, options: ForwardOptions) -> None:
         super().__init__(options)
         self.limit = max(options.buffer_chunk_size, options.buffer_max_size, LEAST_BUFFER_BYTES)
-        self.unpacked_limit = self.limit * UNPACKED_RATIO
         self.guard = make_guard(options)
         self.unix_mode = read_mode(options.unix_perm)
         if options.unix_path and options.workers > 1:
@@ -137,6 +135,10 @@ class Forward(Input[ForwardOptions]):
             await self.acceptor.close(GRACE_SECONDS)
             if self.options.unix_path:
                 remove(self.options.unix_path)
+
+    @property
+    def has_one_tag(self) -> bool:
+        return bool(self.options.tag) and not self.options.tag_prefix
 
     def tag_of(self, tag: str) -> str:
         """The tag of events that came under `tag`."""

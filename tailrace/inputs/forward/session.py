@@ -207,7 +207,7 @@ class Session(asyncio.Protocol):
         data = message.entries
         if message.encoding:
             try:
-                data = decompress(message.encoding, data, owner.unpacked_limit)
+                data = decompress(message.encoding, data, owner.limit)
             except CompressionError as error:
                 raise ForwardError(
                     f"entries of '{message.tag}' can't be unpacked: {error}"

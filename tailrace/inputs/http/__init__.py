@@ -96,6 +96,11 @@ class Http(Input[HttpOptions]):
         return Response(status, b"", tuple(options.success_header))
 
     @property
+    def has_one_tag(self) -> bool:
+        """The path of a request is its tag."""
+        return False
+
+    @property
     def replays(self) -> bool:
         """A client without an answer sends again."""
         return True

@@ -215,7 +215,7 @@ def test_events_without_a_tag_are_counted_as_dropped():
         b"\xc1",
         b"\x91" * 2000,
         pack(["z", b"\x1f\x8bnothing", {"compressed": "gzip"}]),
-        pack(["z", gzip.compress(b"0" * 200_000)]),
+        pack(["z", gzip.compress(pack([1, {"n": "x" * 8000}]))]),
         pack(["m", b"no metrics", {"fluent_signal": 1}]),
         pack(["m", b"no traces", {"fluent_signal": 2}]),
         pack(["t", 1, {"n": "x" * 10_000}]),
