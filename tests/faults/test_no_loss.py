@@ -66,10 +66,24 @@ SENDER = """
 """
 RECEIVER = """
 [INPUT]
-    name   forward
+    name   {name}
     listen 127.0.0.1
     port   {port}
 """
+OTLP_SENDER = """
+[OUTPUT]
+    name   opentelemetry
+    match  *
+    host   127.0.0.1
+    port   {port}
+    retry_limit no_limits
+"""
+RELAYS = {
+    "forward": (SENDER, "forward"),
+    "OTLP over HTTP": (OTLP_SENDER, "opentelemetry"),
+    "OTLP over gRPC": (f"{OTLP_SENDER}    grpc on\n", "opentelemetry"),
+}
+"""What the sender writes, and the input that takes it."""
 
 
 def configuration(folder, port, more=""):
@@ -164,15 +178,15 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def relay(folder, sink):
+def relay(folder, sink, sender, receiver):
     """The configurations of a sender that reads the lines and of a receiver that hands them on to the sink."""
     port = free_port()
     whole = configuration(folder, sink.port).read_text()
     service, rest = whole.split("[INPUT]")
     tail, http = rest.split("[OUTPUT]")
     configs = (
-        f"{service}[INPUT]{tail}{SENDER.format(port=port)}",
-        f"{service}{RECEIVER.format(port=port)}[OUTPUT]{http}",
+        f"{service}[INPUT]{tail}{sender.format(port=port)}",
+        f"{service}{RECEIVER.format(name=receiver, port=port)}[OUTPUT]{http}",
     )
     paths = folder / "sender.conf", folder / "receiver.conf"
     for path, text in zip(paths, configs, strict=True):
@@ -188,9 +202,10 @@ def wait_for_more(sink):
 
 
 @pytest.mark.timeout(240)
-def test_kill_9_of_a_forward_sender_or_its_receiver_loses_no_line(tmp_path):
+@pytest.mark.parametrize(("sender", "receiver"), RELAYS.values(), ids=RELAYS)
+def test_kill_9_of_a_sender_or_its_receiver_loses_no_line(tmp_path, sender, receiver):
     sink, pick = Sink(failing=0.2), random.Random(4)
-    configs = relay(tmp_path, sink)
+    configs = relay(tmp_path, sink, sender, receiver)
     writer = Writer(tmp_path / "app.log", LINE, seed=6)
     writer.start()
     agents = [start(config) for config in configs]
