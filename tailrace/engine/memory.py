@@ -1,6 +1,6 @@
 """One memory budget for what the pipeline holds (`service.memory_limit`), so that inputs wait before memory runs out.
 
-What waits in queues is weighed in the form it has: undecoded lines and MessagePack take about their size, decoded
+What connections hold of messages that are not whole is taken off it. What waits in queues is weighed in the form it has: undecoded lines and MessagePack take about their size, decoded
 events several times that. The sum is made now and then, and only when the raw sizes say that it may matter.
 """
 
@@ -56,7 +56,11 @@ def available_bytes(cgroup_files: Iterable[Path] = CGROUP_FILES) -> int:
 
 
 class MemoryBudget:
-    """Whether what `chunks` gives fits into `limit` bytes. `raw`: their raw sizes, found faster."""
+    """Whether what `chunks` gives fits into `limit` bytes. `raw`: their raw sizes, found faster.
+
+    `held`: what inputs hold beside that, which is taken off the limit. A quarter always stays for chunks: what is
+    held becomes less only when inputs go on.
+    """
 
     def __init__(
         self,
@@ -64,6 +68,7 @@ class MemoryBudget:
         raw: Callable[[], int],
         chunks: Callable[[], Iterable[Chunk]],
         now: Callable[[], float],
+        held: Callable[[], int] = lambda: 0,
     ) -> None:
         self.limit = max(LEAST_LIMIT, limit or int(available_bytes() * SHARE))
         self.used = 0
@@ -71,15 +76,20 @@ class MemoryBudget:
         self._raw = raw
         self._chunks = chunks
         self._now = now
-        self._next = 0.0
+        self._held = held
+        self._next = self._next_held = 0.0
+        self._room = self.limit
 
     @property
     def is_spent(self) -> bool:
-        if self._raw() * (DECODED_FACTOR + 2) < self.limit:
+        if self._now() >= self._next_held:
+            self._room = max(self.limit - self._held(), self.limit // 4)
+            self._next_held = self._now() + SAMPLE_SECONDS
+        if self._raw() * (DECODED_FACTOR + 2) < self._room:
             return False
         if self._now() >= self._next:
             self.used = sum(
                 weight(chunk) for chunk in {id(each): each for each in self._chunks()}.values()
             )
             self._next = self._now() + SAMPLE_SECONDS
-        return self.used >= self.limit
+        return self.used >= self._room

@@ -94,6 +94,7 @@ class Pipeline:
             lambda: sum(port.queue.nbytes for port in self.outputs),
             lambda: (item.chunk for port in self.outputs for item in port.queue.items()),
             self._loop.time,
+            lambda: self.held_bytes,
         )
         self._persistence = self._make_persistence(storage) if storage is not None else None
         if storage is not None:
@@ -341,6 +342,11 @@ class Pipeline:
             book.byte_change += (chunk.measured if chunk.count else 0) - size
         self._pending.append((chunk, port.source))
         self._work_off()
+
+    @property
+    def held_bytes(self) -> int:
+        """What inputs hold of messages that are not whole."""
+        return sum(port.instance.plugin.held_bytes for port in self.inputs)
 
     def _count_tag(self, chunk: Chunk, name: str) -> None:
         if chunk.kind is LOGS:

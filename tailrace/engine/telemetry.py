@@ -625,6 +625,11 @@ def write_keeping(write: Writer, pipeline: Pipeline) -> None:
     write.gauge(
         "tailrace_memory_limit_bytes", "Memory that events may wait in.", pipeline.budget.limit
     )
+    write.gauge(
+        "tailrace_memory_held_bytes",
+        "What inputs hold of messages that are not whole.",
+        pipeline.held_bytes,
+    )
     if pipeline.storage is not None:
         write.gauge(
             "tailrace_storage_full",

@@ -21,7 +21,7 @@ from copy import deepcopy
 from typing import Any
 
 from tailrace.config import ConfigError, KeyText, Size, option
-from tailrace.config.types import Reader, read_key_text, text
+from tailrace.config.types import Reader, read_float, read_key_text, text
 from tailrace.model import Body, Chunk
 from tailrace.model.accessor import Accessor, AccessorError
 from tailrace.model.metrics import (
@@ -91,7 +91,7 @@ class LogToMetricsOptions(FilterOptions):
     )
     """Labels in order: `label_field FIELD` is named as its field, `add_label NAME FIELD` otherwise."""
 
-    bucket: list[float] = option(many=True)
+    bucket: list[float] = option(many=True, reader=Reader("number", read_float))
     """Upper bound of a histogram's bucket. May be given many times."""
 
     regex: list[KeyText] = option(many=True)

@@ -114,7 +114,7 @@ class Dummy(Input[DummyOptions]):
         collected, due = 0, clock.monotonic()
         if not self.options.flush_on_startup:
             due += self.interval
-        while not self.options.samples or collected < self.options.samples:
+        while self.options.samples <= 0 or collected < self.options.samples:
             wait = due - clock.monotonic()
             if wait > 0:
                 await clock.sleep(wait)

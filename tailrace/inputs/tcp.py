@@ -63,6 +63,10 @@ class Session(asyncio.Protocol):
         self.owner.gatherer.forget(self)
         self.owner.acceptor.forget(self)
 
+    @property
+    def held_bytes(self) -> int:
+        return self.size
+
     def pause(self) -> None:
         if not self.transport.is_closing():
             self.transport.pause_reading()
@@ -172,6 +176,10 @@ class Tcp(Input[TcpOptions]):
             if last is not None:
                 self.context.emit(last)
             raise
+
+    @property
+    def held_bytes(self) -> int:
+        return self.acceptor.held_bytes if self.is_open else 0
 
     async def stop(self) -> None:
         if self.is_open:

@@ -118,6 +118,11 @@ class Acceptor:
         return not self.closing and (most <= 0 or len(self.connections) < most)
 
     @property
+    def held_bytes(self) -> int:
+        """What connections hold of messages that are not whole; those say so that have `held_bytes`."""
+        return sum(getattr(each, "held_bytes", 0) for each in self.connections)
+
+    @property
     def ports(self) -> list[int]:
         """The ports that it listens on."""
         return [

@@ -26,7 +26,7 @@ MOST_EMPTY = 100
 
 
 class FlowcounterOptions(OutputOptions):
-    unit: str = option("minute", reader=one_of(*SECONDS))
+    unit: str = option("minute", reader=one_of(*SECONDS, otherwise="minute"))
     """What to count by: second, minute, hour or day."""
 
     event_based: bool = option(False)

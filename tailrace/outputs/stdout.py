@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 
-from tailrace.config import ConfigError, option
+from tailrace.config import one_of, option
 from tailrace.model import LOGS, METRICS, PROFILES, TRACES, Chunk, Group
 from tailrace.plugin import Output, OutputOptions, Reject, Retry, output_plugin
 from tailrace.wire import metrics_text
@@ -22,7 +22,7 @@ FORMATS = ("msgpack", "json", "json_lines", "json_stream", *OTLP)
 
 
 class StdoutOptions(OutputOptions):
-    format: str = option("msgpack")
+    format: str = option("msgpack", reader=one_of(*FORMATS, otherwise="msgpack"))
     """msgpack (the text form `[0] tag: [[time, {}], {...}]`), json, json_lines, json_stream, or OTLP in JSON: otlp_json, otlp_json_pretty."""
 
     json_date_format: str = option("double")
@@ -39,11 +39,7 @@ class Stdout(Output[StdoutOptions]):
 
     def __init__(self, options: StdoutOptions) -> None:
         super().__init__(options)
-        self.layout = options.format.lower()
-        if self.layout not in FORMATS:
-            raise ConfigError(
-                f"format: '{options.format}' is not known.", f"Give one of: {', '.join(FORMATS)}."
-            )
+        self.layout = options.format
         escape = self.context.service("json.escape_unicode")
         if self.layout not in ("msgpack", *OTLP):
             self.encode = text_encoder(

@@ -348,6 +348,11 @@ class Input(Plugin[InputO]):
         """Whether what was not delivered comes again after a crash: read anew, or sent again by a client without an answer."""
         return False
 
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that have come and are not emitted, as the parts of messages on connections; they count as used memory."""
+        return 0
+
     def hand_over(self) -> Any:
         """At a reload, before `stop`: where a successor of the same name goes on; None if that is kept elsewhere."""
         return None

@@ -93,3 +93,17 @@ def test_inputs_wait_while_the_budget_is_spent_and_go_on_then(monkeypatch):
         await pipeline.stop(0.01)
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("held", "spent"), [(0, False), (12 << 20, True), (1 << 40, True)])
+def test_what_connections_hold_is_taken_off_the_limit(held, spent):
+    chunks = [chunk_with(1 << 20) for _ in range(2)]
+    raw = sum(chunk.nbytes for chunk in chunks)
+    budget = MemoryBudget(20 << 20, lambda: raw, lambda: chunks, lambda: 1.0, lambda: held)
+    assert budget.is_spent is spent
+
+
+def test_a_quarter_stays_for_chunks_whatever_connections_hold():
+    chunks = [chunk_with(1 << 19)]
+    budget = MemoryBudget(20 << 20, lambda: 1 << 19, lambda: chunks, lambda: 1.0, lambda: 1 << 40)
+    assert not budget.is_spent

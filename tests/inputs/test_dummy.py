@@ -93,3 +93,7 @@ def test_the_tag_is_the_instance_unless_given():
     context = FakeContext("dummy.3")
     assert run_input("dummy", "", context=context)[0].tag == "dummy.3"
     assert run_input("dummy", "tag app", context=context)[0].tag == "app"
+
+
+def test_samples_below_0_are_without_limit_as_in_fluent_bit():
+    assert len(first_bodies("samples -1\nrate 1000", 3)) == 3

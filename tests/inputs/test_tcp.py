@@ -244,3 +244,21 @@ def test_a_silent_client_is_closed_after_io_timeout(port):
     section = LISTEN.format(port=port) + "net.io_timeout 0.1"
     chunks = run_input("tcp", section, during=during)
     assert bodies_of(chunks) == [{"n": 1}]
+
+
+def test_it_says_how_much_connections_hold(port):
+    held = []
+
+    async def during(plugin):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b'{"a":"' + b"x" * 1000)
+        while plugin.held_bytes < 1000:
+            await asyncio.sleep(0.005)
+        held.append(plugin.held_bytes)
+        writer.write(b'"}\n')
+        while plugin.held_bytes:
+            await asyncio.sleep(0.005)
+        writer.close()
+
+    run_input("tcp", LISTEN.format(port=port), until=1, during=during)
+    assert held == [1006]

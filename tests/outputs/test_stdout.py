@@ -10,7 +10,6 @@ from opentelemetry.proto.collector.profiles.v1development.profiles_service_pb2 i
     ExportProfilesServiceRequest,
 )
 
-from tailrace.config.errors import ConfigError
 from tailrace.config.options import describe
 from tailrace.model import Chunk, Group
 from tailrace.model.metrics import MetricKind, MetricSet, metrics_chunk
@@ -98,9 +97,8 @@ def test_bytes_that_are_no_text_are_printed_as_they_came(printed):
     assert b'"\xff"' in printed("", {"a": b"\xff".decode("utf-8", "surrogateescape")})
 
 
-def test_an_unknown_format_is_refused_by_name():
-    with pytest.raises(ConfigError, match=r"'xml' is not known.*json_lines"):
-        make_plugin("output", "stdout", "format xml")
+def test_an_unknown_format_is_the_default():
+    assert make_plugin("output", "stdout", "format xml").layout == "msgpack"
 
 
 def test_an_output_that_is_closed_keeps_the_chunk(monkeypatch):

@@ -129,6 +129,10 @@ class Forward(Input[ForwardOptions]):
             await self.stop()
             raise
 
+    @property
+    def held_bytes(self) -> int:
+        return self.acceptor.held_bytes if self.is_open else 0
+
     async def stop(self) -> None:
         if self.is_open:
             self.is_open = False

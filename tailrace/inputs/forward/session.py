@@ -81,6 +81,10 @@ class Session(asyncio.Protocol):
         self.owner.inflow.forget(self)
         self.owner.acceptor.forget(self)
 
+    @property
+    def held_bytes(self) -> int:
+        return self.stream.pending
+
     def pause(self) -> None:
         if not self.transport.is_closing():
             self.transport.pause_reading()

@@ -119,6 +119,10 @@ class Http(Input[HttpOptions]):
     async def run(self, emit: Emit) -> None:
         await self.intake.run(emit)
 
+    @property
+    def held_bytes(self) -> int:
+        return self.server.held_bytes if self.server is not None else 0
+
     async def stop(self) -> None:
         if self.server is not None:
             server, self.server = self.server, None

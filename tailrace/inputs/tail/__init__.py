@@ -167,7 +167,11 @@ class TailOptions(InputOptions):
     db: str = ""
     """A SQLite file that keeps positions over restarts; without it none are kept."""
 
-    db_sync: str = option("normal", name="db.sync", reader=one_of("extra", "full", "normal", "off"))
+    db_sync: str = option(
+        "normal",
+        name="db.sync",
+        reader=one_of("extra", "full", "normal", "off", otherwise="normal"),
+    )
     """How careful SQLite is with the disk: extra, full, normal or off."""
 
     db_locking: bool = option(False, name="db.locking")

@@ -95,6 +95,10 @@ class HttpServer(Acceptor):
         self.limits = limits
         self.held = Held(limits.held_bytes)
 
+    @property
+    def held_bytes(self) -> int:
+        return self.held.count
+
     def http2(self) -> Any:
         from tailrace.net.http_server.http2 import Http2  # h2 takes 30 ms, so when first spoken
 

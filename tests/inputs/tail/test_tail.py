@@ -553,7 +553,6 @@ def test_what_does_not_go_together_is_an_error(section, word):
     ("section", "word"),
     [
         ("tag x", "path"),
-        ("path x\ndb.sync sometimes", "db.sync"),
         ("path x\ndb.journal_mode paper", "db.journal_mode"),
         ("path x\nunicode.encoding utf-7", "unicode.encoding"),
         ("path x\nread_from_heat on", "read_from_heat"),
