@@ -106,46 +106,55 @@ class LogEncoder:
         self._known = self._in_body | {accessor.key for accessor in message_keys.body}
         self._bad_ids = 0
 
-    def encode(self, chunk: Chunk) -> Encoded:
-        """Each event of a chunk, in order."""
+    def encode(self, chunk: Chunk, start: int = 0, end: int | None = None) -> Encoded:
+        """Each event of a chunk, in order; only those from `start` up to `end`."""
         self._bad_ids = 0
         records: list[bytes | None] | None
         if chunk.is_raw and chunk.key not in self._in_body and self._is_body(chunk.key):
-            records = all_framed(chunk.times, *text_values(chunk.lines or ()))
+            records = all_framed(
+                chunk.times[start:end], *text_values((chunk.lines or ())[start:end])
+            )
         else:
-            chunk.open()
-            records = self._encode_alike(chunk) or self._encode_bodies(chunk)
+            bodies, times, metadata = chunk.bodies[start:end], chunk.times[start:end], None
+            if chunk.metadata is not None:
+                metadata = chunk.metadata[start:end]
+            records = self._encode_alike(times, metadata, bodies) or self._encode_bodies(
+                times, metadata, bodies
+            )
         return Encoded(records, self._bad_ids)
 
-    def _encode_alike(self, chunk: Chunk) -> list[bytes | None] | None:
+    def _encode_alike(
+        self, times: Sequence[int], metadata: Sequence[Metadata] | None, bodies: Sequence[Body]
+    ) -> list[bytes | None] | None:
         """Events without metadata whose bodies have the same keys, none of which is for a part of the record but the body; None if they are others."""
-        if chunk.metadata or self.keys.with_rest or not chunk.count:
+        if metadata or self.keys.with_rest or not bodies:
             return None
-        bodies = chunk.bodies
         names = {*map(tuple, bodies)}
         keys = names.pop()
         if names or not self._in_body.isdisjoint(keys):
             return None
         try:
             if self._known.isdisjoint(keys):
-                return all_framed(chunk.times, b"\x32", many_key_values(b"\x0a", bodies))
+                return all_framed(times, b"\x32", many_key_values(b"\x0a", bodies))
             used = next(accessor for accessor in self.keys.body if accessor.key in keys)
             if not used.is_plain:
                 return None
-            return all_framed(chunk.times, *text_values([body[used.key] for body in bodies]))
+            return all_framed(times, *text_values([body[used.key] for body in bodies]))
         except RecursionError:
             return None
 
     def _is_body(self, key: str) -> bool:
         return any(accessor.path == (key,) for accessor in self.keys.body)
 
-    def _encode_bodies(self, chunk: Chunk) -> list[bytes | None]:
-        metadata: Sequence[Metadata | None] = chunk.metadata or [None] * chunk.count
+    def _encode_bodies(
+        self, times: Sequence[int], metadata: Sequence[Metadata] | None, bodies: Sequence[Body]
+    ) -> list[bytes | None]:
+        given: Sequence[Metadata | None] = metadata or [None] * len(bodies)
         has_none, knows_none = self._in_body.isdisjoint, self._known.isdisjoint
         is_plain, own = not self.keys.with_rest, self.keys.otlp
         records: list[bytes | None] = []
         append = records.append
-        for time, meta, body in zip(chunk.times, metadata, chunk.bodies, strict=True):
+        for time, meta, body in zip(times, given, bodies, strict=True):
             try:
                 if not is_plain or not has_none(body):
                     append(message(b"\x12", self._record(time, meta or {}, body)))

@@ -179,6 +179,15 @@ def test_batch_size_splits_a_chunk_into_requests():
     assert failure is None
 
 
+def test_a_large_chunk_is_sent_whole_and_in_order():
+    requests, failure = flush("batch_size 700", lines(1600))
+    assert [len(sent(request)) for request in requests] == [700, 700, 200]
+    assert [text for request in requests for text in sent(request)] == [
+        str(number) for number in range(1600)
+    ]
+    assert failure is None
+
+
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
 def test_what_may_pass_is_tried_again(status):
     reply = Reply(status, b"later", {"Retry-After": "7"})

@@ -169,6 +169,20 @@ def test_events_that_are_alike_are_written_as_each_by_itself(bodies, first):
     assert encoder.encode(Chunk("t", times, bodies)).records == expected
 
 
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        chunk_with(*[({"log": str(number)}, {"k": number}) for number in range(7)]),
+        Chunk("t", list(range(7)), [{"a": number} for number in range(7)]),
+        Chunk.of_lines("t", list(range(7)), "log", [str(number) for number in range(7)], 7),
+    ],
+)
+def test_a_chunk_can_be_encoded_in_parts(chunk):
+    encoder = LogEncoder()
+    parts = [encoder.encode(chunk, start, start + 3).records for start in (0, 3, 6)]
+    assert [record for part in parts for record in part] == encoder.encode(chunk).records
+
+
 def test_parts_come_from_the_metadata_or_the_event():
     metadata = {"SeverityNumber": 13, "TraceFlags": 1, "Attributes": {"a": 1}, "Timestamp": 4}
     record = one_record({"SeverityText": "WARN", "TraceId": TRACE, "SpanId": SPAN}, metadata)
