@@ -11,6 +11,7 @@ from tailrace.plugin import Context
 from tailrace.plugin.log import Log
 from tailrace.wire.msgpack import encode_each, packed_events
 from tailrace.wire.records import record_encoder, text_encoder
+from tailrace.wire.size import groups_shown
 
 LAYOUTS = ("msgpack", "json", "json_stream", "json_lines")
 
@@ -38,11 +39,17 @@ def event_encoder(
 ) -> Callable[[Chunk], list[bytes]]:
     """What makes a message of each event: MessagePack, or JSON and a newline."""
     if layout == "msgpack":
-        return lambda chunk: encode_each(chunk.times, chunk.metadata, chunk.bodies, chunk.groups)
+        return each_packed
     records = record_encoder(date_key, date_format, context.service("json.escape_unicode"))
     if layout == "json":
         return lambda chunk: [b"[" + record + b"]\n" for record in records(chunk)]
     return lambda chunk: [record + b"\n" for record in records(chunk)]
+
+
+def each_packed(chunk: Chunk) -> list[bytes]:
+    """Each event as MessagePack, in its group."""
+    groups = None if chunk.groups is None else groups_shown(chunk.groups)
+    return encode_each(chunk.times, chunk.metadata, chunk.bodies, groups)
 
 
 def raw_lines(name: str, text: str) -> Callable[[Chunk], list[bytes]]:

@@ -16,6 +16,7 @@ from tailrace.plugin import Output, OutputOptions, Reject, Retry, output_plugin
 from tailrace.wire import metrics_text
 from tailrace.wire.notation import event_text, value_text
 from tailrace.wire.records import text_encoder
+from tailrace.wire.size import groups_shown
 
 OTLP = ("otlp_json", "otlp_json_pretty")
 FORMATS = ("msgpack", "json", "json_lines", "json_stream", *OTLP)
@@ -104,7 +105,7 @@ class Stdout(Output[StdoutOptions]):
         if chunk.groups is not None:
             lines = [
                 line if group is None else group_text(group) + line
-                for group, line in zip(chunk.groups, lines, strict=True)
+                for group, line in zip(groups_shown(chunk.groups), lines, strict=True)
             ]
         return "".join(lines).encode("utf-8", "surrogateescape")
 

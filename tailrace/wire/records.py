@@ -14,6 +14,7 @@ from typing import Any
 from tailrace.model import Chunk
 from tailrace.model.time import date_encoder, date_values
 from tailrace.wire.json import Encoder
+from tailrace.wire.size import groups_shown
 
 OFF = ("", "false", "off", "no")
 Records = Callable[[Chunk], list[bytes]]
@@ -106,6 +107,8 @@ def with_internals(chunk: Chunk) -> Chunk:
     metadata, groups = chunk.metadata, chunk.groups
     if metadata is None and groups is None:
         return chunk
+    if groups is not None:
+        groups = groups_shown(groups)
     bodies = []
     for body, meta, group in zip(
         chunk.bodies, metadata or repeat({}), groups or repeat(None), strict=False

@@ -56,6 +56,32 @@ def packed_size(chunk: Chunk) -> int:
     return marks + (size if step == 1 else size * count // len(each))
 
 
+MOST_REPEATED_BYTES = 32 << 20
+"""What the groups of one chunk may take where each event shows its own."""
+
+
+def groups_shown(groups: Groups) -> Groups:
+    """The groups that events show where each has to show its own.
+
+    All of them, unless they are so large that they would multiply what came in: then a group stands at its first event alone.
+    """
+    shown, total = groups, 0
+    for group, start, end in group_runs(groups):
+        if group is None or end - start == 1:
+            continue
+        try:
+            size = len(_measure(group.body))
+        except (ValueError, TypeError, RecursionError):
+            size = MOST_REPEATED_BYTES
+        if total + size * (end - start) <= MOST_REPEATED_BYTES:
+            total += size * (end - start)
+            continue
+        if shown is groups:
+            shown = list(groups)
+        shown[start + 1 : end] = [None] * (end - start - 1)
+    return shown
+
+
 def _size_of_marks(groups: Groups) -> int:
     """The marks before and behind each group, which are events of their own."""
     return sum(

@@ -188,3 +188,11 @@ def test_raw_lines_with_metadata_keep_it():
     assert record_encoder("false", "")(chunk) == [
         b'{"__internal__":{"log_metadata":{"cut":true}},"log":"x"}'
     ]
+
+
+def test_a_large_group_stands_at_its_first_record():
+    chunk = chunk_of([{"n": number} for number in range(100)])
+    chunk.groups = [Group({}, {"resource": {"name": "x" * (1 << 20)}})] * 100
+    first, *others = record_encoder("false", "")(chunk)
+    assert len(first) > 1 << 20
+    assert others[-1] == b'{"n":99}'

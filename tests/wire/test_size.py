@@ -8,7 +8,7 @@ from tailrace.model.metrics import MetricKind, MetricSet, metrics_chunk
 from tailrace.wire.cmetrics import encode
 from tailrace.wire.msgpack import encode_events
 from tailrace.wire.packed import decode_packed
-from tailrace.wire.size import packed_size
+from tailrace.wire.size import groups_shown, packed_size
 
 SECOND = 1_000_000_000
 leaves = st.none() | st.integers(-(1 << 63), (1 << 64) - 1) | st.floats(allow_nan=False) | st.text()
@@ -82,3 +82,16 @@ def test_metrics_have_the_size_of_their_encoding():
     metrics.metric(MetricKind.COUNTER, "m", "d").add(1, 1)
     size = packed_size(metrics_chunk("t", metrics))
     assert size == len(encode(metrics)) + 8
+
+
+def test_large_groups_do_not_multiply_what_came_in():
+    small, large = Group({}, {"r": "x" * 10}), Group({}, {"r": "x" * (1 << 20)})
+    groups = [*[small] * 1000, None, *[large] * 40, *[small] * 1000, large]
+    shown = groups_shown(groups)
+    assert shown == [*[small] * 1000, None, large, *[None] * 39, *[small] * 1000, large]
+    assert groups.count(large) == 41
+
+
+def test_groups_of_usual_size_are_shown_as_they_are():
+    groups = [Group({}, {"r": number}) for number in range(2) for _ in range(500)]
+    assert groups_shown(groups) is groups
