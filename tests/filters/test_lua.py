@@ -515,3 +515,15 @@ def test_a_function_of_five_parameters_gets_the_group_of_each_record():
     assert [body.get("shop") for body in result.bodies] == ["one", "one", None, "two"]
     assert result.groups == [one, one, None, two]
     assert result.metadata == [{"m": n} for n in range(4)]
+
+
+def test_a_large_group_is_read_once_for_its_records():
+    code = f(
+        "group.seen = (group.seen or 0) + 1 record.seen = group.seen return 2, time, metadata, record",
+        "tag, time, group, metadata, record",
+    )
+    plugin = make_plugin("filter", "lua", {"code": code, "call": "f"})
+    for size, seen in [(10, [1] * 100), (1 << 20, list(range(1, 101)))]:
+        chunk = chunk_of([{"n": number} for number in range(100)])
+        chunk.groups = [Group({}, {"resource": "x" * size})] * 100
+        assert [body["seen"] for body in plugin.process(chunk).bodies] == seen

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tailrace.config import ConfigError
-from tailrace.model import Body, Group, Metadata, group_runs
+from tailrace.model import Body, Group, Groups, Metadata, group_runs
 from tailrace.plugin import Context
 from tailrace.wire.msgpack import pack, unpack
+from tailrace.wire.size import groups_shown
 
 if TYPE_CHECKING:
     from tailrace.filters.lua import LuaOptions
@@ -127,7 +128,7 @@ class Script:
         metadata: list[Metadata] | None,
         times: Sequence[int],
         tag: str,
-        groups: Sequence[Group | None] | None = None,
+        groups: Groups | None = None,
     ) -> list[Any]:
         """One element for each record, as `batch/head.lua` says; `MsgpackError` if a record can't be written."""
         records = pack(self.rows(bodies))
@@ -135,8 +136,9 @@ class Script:
         if metadata is not None:
             meta_at = len(records)
             records += pack(metadata)
-        group_at = None
+        group_at, is_large = None, False
         if groups is not None:
+            is_large = groups_shown(groups) is not groups
             places, packed = group_places(groups, len(records))
             records, group_at = records + packed, places.tobytes()
         try:
@@ -146,7 +148,7 @@ class Script:
         name = tag.encode(errors="surrogateescape")
         try:
             answer: bytes = self.call(
-                records, len(bodies), stamps.tobytes(), name, meta_at, group_at
+                records, len(bodies), stamps.tobytes(), name, meta_at, group_at, is_large
             )
         except self.lua_error as error:  # out of memory, for one
             return [str(error)] * len(bodies)

@@ -127,11 +127,13 @@ local globals, name, guard = _G, settings.call, settings.guard
 local five, only
 
 -- One batch: `input` holds the records and, from `meta_at` on, their metadata (or -1); `times` int64 nanoseconds.
--- `groups` is nil, or for each record as an int32 the place of its group in `input` (-1: it is in none).
-local function run(input, total, times, tag, meta_at, groups)
+-- `groups` is nil, or for each record as an int32 the place of its group in `input` (-1: it is in none); with `one_for_all` a group is
+-- read once, not for each of its records.
+local function run(input, total, times, tag, meta_at, groups, one_for_all)
   src = cast("const uint8_t *", input)
   local ns = cast("const int64_t *", times)
   local group_at = groups and cast("const int32_t *", groups)
+  local last_at, last_group
   local header = total < 16 and 1 or total < 65536 and 3 or 5
   local at = header
   if meta_at >= 0 then meta_at = meta_at + header end
@@ -159,7 +161,10 @@ local function run(input, total, times, tag, meta_at, groups)
         shadows[meta_given], is_flat = { n = 0 }, false
       end
       local group = {}
-      if group_at and group_at[i] >= 0 then group = read(group_at[i]) end
+      if group_at and group_at[i] >= 0 then
+        if not one_for_all or group_at[i] ~= last_at then last_at, last_group = group_at[i], read(group_at[i]) end
+        group = last_group
+      end
       ok, code, time, metadata, new = pcall(only or globals[name], tag, stamp, group, meta_given, record)
     else
       ok, code, time, new = pcall(only or globals[name], tag, stamp, record)
