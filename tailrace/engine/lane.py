@@ -108,6 +108,8 @@ class Lane:
     batch: Batch | None = None
     turn: int = 0
     """Of its latest entry in the heap of retries; older ones are void."""
+    number: int = 0
+    """Of the lanes with this key: with several workers there are as many, so that one tag can be sent several times at once."""
 
     @property
     def oldest(self) -> Item | None:

@@ -293,6 +293,8 @@ class Pipeline:
             instance.context.log.warn(
                 f"retry_limit: a number below 1 will not do, {DEFAULT_RETRY_LIMIT} counts. For none give no_retries."
             )
+        workers = max(1, options.workers)
+        soft_limit = SOFT_LIMIT_BYTES * workers
         return QueueSettings(
             flush_interval=service.flush,
             first_beat=self._first_beat,
@@ -301,9 +303,9 @@ class Pipeline:
             retry_limit=DEFAULT_RETRY_LIMIT
             if retry_limit in (DEFAULT_RETRIES, NO_RETRY_LIMIT)
             else retry_limit,
-            workers=max(1, options.workers),
+            workers=workers,
             disk_limit=options.storage_total_limit_size,
-            soft_limit=min(SOFT_LIMIT_BYTES, options.queue_limit or SOFT_LIMIT_BYTES),
+            soft_limit=min(soft_limit, options.queue_limit or soft_limit),
             hard_limit=options.queue_limit or min(HARD_LIMIT_BYTES, self.budget.limit // 2),
             when_full=options.queue_full,
         )

@@ -95,7 +95,7 @@ class OutputQueue:
         self._prepare = prepare
         self._on_refused = on_refused
         self._spill = spill
-        self._lanes: dict[Key, Lane] = {}
+        self._lanes: dict[tuple[Key, int], Lane] = {}
         self._ready: deque[Lane] = deque()
         self._waiting: deque[Lane] = deque()
         self._retries: list[tuple[float, int, Lane]] = []
@@ -167,9 +167,7 @@ class OutputQueue:
             self._line_up((chunk.tag, chunk.kind, source), item)
 
     def _line_up(self, key: Key, item: Item) -> None:
-        lane = self._lanes.get(key)
-        if lane is None:
-            lane = self._lanes[key] = Lane(key)
+        lane = self._lane_for(key)
         lane.items.append(item)
         lane.nbytes += item.size
         lane.urgent = lane.urgent or item.receipt.urgent
@@ -179,6 +177,19 @@ class OutputQueue:
             self._make_ready(lane)
         elif lane.state is State.RETRYING:
             self._probe_soon(lane)
+
+    def _lane_for(self, key: Key) -> Lane:
+        """Where an item of this key goes: to the first lane that is not being sent or full, else to the shortest."""
+        lanes: list[Lane] = []
+        for number in range(self.settings.workers):
+            lane = self._lanes.get((key, number))
+            if lane is None:
+                lane = self._lanes[key, number] = Lane(key, number=number)
+                return lane
+            if lane.state is not State.FLUSHING and lane.nbytes < self.plugin.preferred_bytes:
+                return lane
+            lanes.append(lane)
+        return min(lanes, key=lambda lane: lane.nbytes)
 
     def release_waiting(self) -> list[tuple[Key, Item]]:
         """Take out everything that is not being sent right now, in order; the books go on counting it as in flight."""
@@ -190,7 +201,7 @@ class OutputQueue:
                     items += lane.batch.items
                     lane.batch = None
                 lane.state = State.IDLE
-                del self._lanes[lane.key]
+                del self._lanes[lane.key, lane.number]
             items += lane.items
             lane.items.clear()
             lane.nbytes = 0
@@ -410,7 +421,7 @@ class OutputQueue:
 
     def _forget(self, lane: Lane) -> None:
         lane.state = State.IDLE
-        self._lanes.pop(lane.key, None)
+        self._lanes.pop((lane.key, lane.number), None)
 
     def _take(self, lane: Lane) -> list[Item]:
         """The next chunks of a lane, up to the preferred size."""

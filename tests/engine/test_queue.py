@@ -465,3 +465,51 @@ def test_a_file_that_can_not_be_read_costs_no_neighbour_and_stays():
         assert bench.book.rejected == {"storage can't be read": 1}
 
     asyncio.run(scenario())
+
+
+class Slow(Recorder):
+    """Takes a chunk only when `enough` flushes run at once, or after a moment; `most` ran at once."""
+
+    def __init__(self, enough):
+        super().__init__()
+        self.enough = enough
+        self.running = self.most = 0
+        self.arrived = asyncio.Event()
+
+    async def flush(self, chunk):
+        self.running += 1
+        self.most = max(self.most, self.running)
+        if self.running >= self.enough:
+            self.arrived.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.02 if self.enough == 1 else 5):
+                await self.arrived.wait()
+        self.running -= 1
+        self.flushed.append([body["n"] for body in chunk.bodies])
+
+
+@pytest.mark.parametrize(("workers", "most"), [(1, 1), (3, 3)])
+def test_one_tag_is_sent_by_as_many_workers_as_there_are(workers, most):
+    async def scenario():
+        bench = Bench(Slow(most), workers=workers)
+        for number in range(6):
+            bench.put(chunk(number, nbytes=1000))
+        await bench.until_empty()
+        assert bench.output.most == most
+        numbers = [number for numbers in bench.output.flushed for number in numbers]
+        assert sorted(numbers) == list(range(6))
+        if workers == 1:
+            assert numbers == list(range(6))
+
+    asyncio.run(scenario())
+
+
+def test_small_chunks_are_merged_also_with_several_workers():
+    async def scenario():
+        bench = Bench(Recorder(), workers=3)
+        for number in range(3):
+            bench.put(chunk(number))
+        await bench.until_empty()
+        assert bench.output.flushed == [[0, 1, 2]]
+
+    asyncio.run(scenario())
