@@ -27,6 +27,17 @@ STREAM_WINDOW = 1 << 20
 CONNECTION_WINDOW = 4 << 20
 FREE_RESETS = 200
 """Resets that a client is not asked about; beyond, at most two for each request it let finish."""
+GRPC = "application/grpc"
+GRPC_CODES = {413: 8, 503: 14}
+"""What gRPC calls a status of the server's own: RESOURCE_EXHAUSTED, UNAVAILABLE; others are INTERNAL (13)."""
+
+
+def for_grpc(response: Response) -> Response:
+    """A refusal as a gRPC client understands it."""
+    code = GRPC_CODES.get(response.status, 13)
+    text = response.body.decode("ascii", "replace").strip()
+    trailers = (("grpc-status", str(code)), ("grpc-message", text))
+    return Response(200, b"", (("content-type", GRPC),), trailers)
 
 
 class Stream:
@@ -196,6 +207,8 @@ class Http2(asyncio.Protocol):
         stream = self.streams[number]
         self.server.held.give_back(stream.body_bytes)
         stream.body_bytes, stream.parts = 0, []
+        if stream.headers.get("content-type", "").startswith(GRPC):
+            response = for_grpc(response)
         self.reply(number, response)
 
     def reply(self, number: int, response: Response, is_head: bool = False) -> None:

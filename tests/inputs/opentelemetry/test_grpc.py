@@ -113,6 +113,24 @@ def test_calls_that_are_not_delivered_in_time_may_be_sent_again():
     assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
 
 
+def test_a_message_that_is_too_large_is_said_to_be_so():
+    message = ExportLogsServiceRequest()
+    scope_logs = message.resource_logs.add().scope_logs.add()
+    scope_logs.log_records.add().body.string_value = "x" * 5000
+    with pytest.raises(grpc.RpcError) as caught:
+        call(LOGS_EXPORT, message, ExportLogsServiceResponse, "buffer_max_size 4k")
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+def test_a_large_message_is_taken_as_the_window_grows():
+    message = ExportLogsServiceRequest()
+    scope_logs = message.resource_logs.add().scope_logs.add()
+    for _ in range(300):
+        scope_logs.log_records.add().body.string_value = "x" * 10_000
+    _, (chunk,) = call(LOGS_EXPORT, message, ExportLogsServiceResponse)
+    assert chunk.count == 300
+
+
 # Messages in a body
 
 
