@@ -121,6 +121,11 @@ def guarantee(source: Instance, output: Instance, service: ServiceOptions) -> di
         end = f"a full queue drops ({options.queue_full})"
     else:
         end = "retried until delivered"
+    if not output.plugin.confirms:
+        return {
+            "guarantee": "best-effort",
+            "why": f"{output.name} has no answer to wait for: what is under way when a connection breaks may be lost; {end}",
+        }
     if source.plugin.replays:
         return {
             "guarantee": "at-least-once",

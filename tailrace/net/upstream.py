@@ -370,9 +370,12 @@ class Balancer:
             self._next = (index + 1) % count
             yield self.nodes[index]
 
-    def failed(self, node: Node) -> None:
-        """Let it rest."""
-        node.rests_until = asyncio.get_running_loop().time() + REST_SECONDS
+    def failed(self, node: Node) -> bool:
+        """Let it rest; False if it has been resting."""
+        now = asyncio.get_running_loop().time()
+        is_news = node.rests_until <= now
+        node.rests_until = now + REST_SECONDS
+        return is_news
 
     def worked(self, node: Node) -> None:
         node.rests_until = 0.0

@@ -56,6 +56,10 @@ class TCP(Output[TCPOptions]):
     def connections(self) -> Connections:
         return self.upstream.connections()
 
+    @property
+    def confirms(self) -> bool:
+        return False
+
     async def stop(self) -> None:
         await self.upstream.close()
 

@@ -72,6 +72,10 @@ class UDP(Output[UDPOptions]):
         layout = known_layout(options.format, LAYOUTS, self.context.log)
         return event_encoder(layout, options.json_date_key, options.json_date_format, self.context)
 
+    @property
+    def confirms(self) -> bool:
+        return False
+
     async def stop(self) -> None:
         self.close()
 

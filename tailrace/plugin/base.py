@@ -447,6 +447,11 @@ class Output(Plugin[OutputO]):
     keeps_chunks: ClassVar[bool] = False
     """Whether chunks must come as inputs made them, unmerged."""
 
+    @property
+    def confirms(self) -> bool:
+        """Whether `flush` returns only when the destination has what it was sent. False: when the system took it, and what is under way may be lost unseen."""
+        return True
+
     def connections(self) -> Connections:
         """What is open to the destination, for the agent's metrics."""
         return Connections()

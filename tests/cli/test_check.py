@@ -84,6 +84,22 @@ def test_each_route_states_its_guarantee(check, source, promise):
     assert (route["tag"], route["output"], route["guarantee"]) == ("app", "null.0", promise)
 
 
+@pytest.mark.parametrize(
+    ("destination", "promise"),
+    [
+        ("name tcp", "best-effort"),
+        ("name udp", "best-effort"),
+        ("name forward", "best-effort"),
+        ("name forward\n    require_ack_response on", "at-least-once"),
+        ("name http", "at-least-once"),
+    ],
+)
+def test_what_nobody_confirms_is_no_better_than_best_effort(check, destination, promise):
+    text = GOOD.replace("name dummy", "name tail\n    path x\n    db x.db")
+    _, found = document(check, text.replace("name null", destination))
+    assert found["routes"][0]["guarantee"] == promise
+
+
 @pytest.mark.parametrize("source", ["http", "forward", "forward\n    tag_prefix x.\n    tag app"])
 def test_tags_that_clients_bring_are_not_warned_of(check, source):
     text = f"[INPUT]\n    name {source}\n[OUTPUT]\n    name null\n    match other.*\n"

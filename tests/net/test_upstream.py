@@ -339,7 +339,8 @@ def test_a_node_that_failed_is_asked_last_until_it_has_rested():
 
         async def scenario():
             balancer = Balancer(nodes_of(one, two, three))
-            balancer.failed(balancer.nodes[0])
+            assert balancer.failed(balancer.nodes[0])
+            assert not balancer.failed(balancer.nodes[0])
             orders = [[node.name for node in balancer.turn()] for _ in range(2)]
             firsts = [next(balancer.turn()).name for _ in range(3)]
             balancer.worked(balancer.nodes[0])

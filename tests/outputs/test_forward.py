@@ -370,10 +370,12 @@ def test_what_a_node_does_not_take_goes_to_the_next():
             await flush(plugin, 1, 2, 3)
             await good.got(3)
             await plugin.stop()
-            return bad, good
+            return bad, good, [text for level, text in context.sink.messages if level == "warn"]
 
-    bad, good = run(scenario())
+    bad, good, warnings = run(scenario())
     assert (bodies(bad), bodies(good)) == ([1], [1, 2, 3])
+    assert len(warnings) == 1
+    assert "node bad rests" in warnings[0]
 
 
 def test_if_no_node_takes_it_each_is_told():

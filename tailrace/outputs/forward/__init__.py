@@ -18,7 +18,7 @@ from tailrace.config.errors import Problems, did_you_mean
 from tailrace.config.options import option_table
 from tailrace.model import LOGS, METRICS, TRACES, Chunk
 from tailrace.net.client import ClientOptions, open_balancer, open_upstream
-from tailrace.net.upstream import Balancer, Node
+from tailrace.net.upstream import REST_SECONDS, Balancer, Node
 from tailrace.outputs.forward.target import Target, TargetOptions
 from tailrace.plugin import Connections, Output, OutputOptions, Partial, Retry, output_plugin
 
@@ -94,6 +94,11 @@ class Forward(Output[ForwardOptions]):
             raise ConfigError(f"upstream: {problems.found[0]}")
         return options
 
+    @property
+    def confirms(self) -> bool:
+        targets = [self.single] if self.single is not None else self.by_node.values()
+        return all(target.manner.wants_ack for target in targets)
+
     def connections(self) -> Connections:
         if self.balancer is not None:
             return self.balancer.connections()
@@ -116,7 +121,10 @@ class Forward(Output[ForwardOptions]):
             try:
                 await self.by_node[id(node)].deliver(chunk)
             except (Retry, Partial) as failure:
-                balancer.failed(node)
+                if balancer.failed(node):
+                    self.context.log.warn(
+                        f"node {node.name} rests for {REST_SECONDS:g} s, others take its chunks: {failure.why}"
+                    )
                 failures.append(f"{node.name}: {failure.why}")
                 if isinstance(failure, Partial):
                     raise
