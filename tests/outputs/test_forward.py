@@ -5,12 +5,17 @@ import contextlib
 
 import msgpack
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tailrace.config import ConfigError
 from tailrace.config.errors import Place
 from tailrace.config.source import Section
+from tailrace.net.connection import Unreachable
+from tailrace.outputs.forward.target import Answers, ack_of
 from tailrace.plugin import Partial, Retry
 from tailrace.testing import FakeContext, chunk_of, entries_of, make_plugin
+from tailrace.wire.forward import ForwardError
 from tailrace.wire.forward.handshake import key_digest, password_digest
 
 NONCE, AUTH = b"\x01\xffnonce", b"auth\xfe"
@@ -231,6 +236,53 @@ def test_only_messages_that_were_not_acknowledged_are_sent_again():
         return caught.value.retry.bodies
 
     assert run(scenario()) == [{"a": 2}, {"a": 3}]
+
+
+class Pieces:
+    """Stands for a connection on which these bytes come, then nothing more."""
+
+    peer = "peer"
+
+    def __init__(self, pieces):
+        self.pieces = list(pieces)
+
+    async def receive(self, seconds):
+        return self.pieces.pop(0) if self.pieces else b""
+
+
+SOME = st.recursive(
+    st.none() | st.integers(-5, 5) | st.text(max_size=5) | st.binary(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner),
+)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=40) | SOME.map(msgpack.packb), max_size=5))
+def test_whatever_a_server_answers_is_a_value_or_an_error(pieces):
+    async def read_all():
+        answers = Answers(Pieces(pieces), 1.0, 100)
+        while True:
+            with contextlib.suppress(ForwardError):
+                ack_of(await answers.next())
+                continue
+            return
+
+    with contextlib.suppress(Unreachable):
+        run(read_all())
+
+
+@given(SOME, st.integers(1, 50))
+def test_an_answer_may_come_in_pieces(value, size):
+    data = msgpack.packb(value)
+    pieces = [data[at : at + size] for at in range(0, len(data), size)]
+    assert run(Answers(Pieces(pieces), 1.0, 10_000).next()) == value
+
+
+@pytest.mark.parametrize(
+    "data", [b"\x91" * 600, b"\xdd\xff\xff\xff\xff", b"\xc6\x7f\xff\xff\xff", b"\xdb" * 200]
+)
+def test_an_answer_that_pretends_to_be_huge_is_an_error(data):
+    with pytest.raises((ForwardError, Unreachable)):
+        run(Answers(Pieces([data]), 1.0, 1000).next())
 
 
 # The handshake
