@@ -170,11 +170,10 @@ class HTTP2Client:
         try:
             await session.listen()
         finally:
-            session.say_goodbye()
+            session.end()
             self.sessions.discard(session)
             if self._session is session:
                 self._session = None
-            session.connection.close()
             self.upstream.release(session.connection, True)
 
     def _let_go(self, session: Session) -> None:
@@ -186,8 +185,7 @@ class HTTP2Client:
         if not session.is_idle:
             return
         if session.is_closing:
-            session.say_goodbye()
-            session.connection.close()
+            session.end()
         elif options.net_keepalive_idle_timeout > 0 and session is self._session:
             if self._idle_timer is not None:
                 self._idle_timer.cancel()
@@ -198,8 +196,7 @@ class HTTP2Client:
 
     def _end_idle(self, session: Session) -> None:
         if session.is_idle:
-            session.say_goodbye()
-            session.connection.close()
+            session.end()
 
     def connections(self) -> Connections:
         """How many are open, and how many of them are in use."""
@@ -215,8 +212,7 @@ class HTTP2Client:
         sessions = list(self.sessions)
         tasks: Sequence[Any] = [session.task for session in sessions]
         for session in sessions:
-            session.say_goodbye()
-            session.connection.close()
+            session.end()
         for session in sessions:
             await session.connection.wait_closed()
         await asyncio.gather(*tasks, return_exceptions=True)

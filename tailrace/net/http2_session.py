@@ -16,7 +16,7 @@ import h2.exceptions
 import h2.settings
 from h2 import events
 
-from tailrace.net.connection import Connection, Unreachable
+from tailrace.net.connection import CLOSING_SECONDS, Connection, Unreachable
 from tailrace.net.http_client import MOST_HEAD_BYTES, MOST_UNWANTED_BYTES, Response, Stale
 
 STREAM_WINDOW = 1 << 20
@@ -260,6 +260,12 @@ class Session:
         for number in [number for number in self._exchanges if number > last]:
             self._exchanges.pop(number).fail(Stale(f"{self.peer} ends the connection"))
         self._room.set()
+
+    def end(self) -> None:
+        """End the connection: in an orderly way if the server still listens, else soon."""
+        self.say_goodbye()
+        self.connection.close()
+        self._loop.call_later(CLOSING_SECONDS, self.connection.abort)
 
     def say_goodbye(self) -> None:
         """Tell the server that the connection ends."""

@@ -10,7 +10,7 @@ import trustme
 from tailrace.net.client import ClientOptions, http2_client
 from tailrace.net.connection import Unreachable
 from tailrace.net.options import ConnectOptions, HostOptions, TLSOptions
-from tailrace.testing import FakeContext, FakeServer
+from tailrace.testing import FakeContext, FakeServer, TCPSink
 from tests.net.http2_peer import (
     CANCEL,
     CLOSE,
@@ -186,6 +186,18 @@ def test_no_answer_in_time_is_a_failure_and_the_next_goes_by_a_new_connection():
     with HTTP2Peer([200, HANG, 200]) as server:
         assert run(server, work, response_timeout=0.3).status == 200
     assert server.connections == 2
+
+
+def test_a_connection_to_a_dead_server_is_not_kept():
+    async def work(client):
+        with pytest.raises(Unreachable, match="gave no answer within"):
+            await client.request("POST", "/", b"a")
+        async with asyncio.timeout(5):
+            while client.sessions:
+                await asyncio.sleep(0.01)
+
+    with TCPSink(stall=True) as server:
+        run(server, work, response_timeout=0.1)
 
 
 def test_a_request_that_is_given_up_leaves_the_others_alone():
