@@ -204,7 +204,8 @@ def body_of(record: dict[str, Any], body_key: str) -> Body:
         value = plain_value(given)
     except OtlpError as error:
         raise error.under(".body") from None
-    if type(value) is dict and not (body_key and next(iter(given)).lower() == "kvlistvalue"):
+    # Compat: a map that is no `AnyValue` is the body itself, even if a key is named (Fluent Bit 5.1.1).
+    if type(value) is dict and not (body_key and [*map(str.lower, given)] == ["kvlistvalue"]):
         return value
     return {body_key or BODY_KEY: value}
 

@@ -66,7 +66,9 @@ def test_a_time_that_is_none_is_refused(time):
         ({"kvlistValue": {"values": []}}, "m", {"m": {}}),
         ({"arrayValue": {}}, "", {"log": []}),
         ({"plain": 1, "map": {"x": 2}}, "", {"plain": 1, "map": {"x": 2}}),
+        ({"plain": 1}, "m", {"plain": 1}),
         ({}, "", {}),
+        ({}, "m", {}),
     ],
 )
 def test_bodies_of_json(body, key, made):
@@ -278,11 +280,17 @@ odd = st.recursive(
 )
 
 
-@given(given=odd)
-def test_any_json_gives_events_or_an_error_with_a_place(given):
-    data = json.dumps({"resourceLogs": given}).encode()
+@given(given=odd, keys=st.sampled_from([LogKeys(), LogKeys("m", "meta")]))
+def test_any_json_gives_events_or_an_error_with_a_place(given, keys):
+    body = {"body": given, "attributes": [{"key": "k", "value": given}]}
+    wrapped = [{"resourceLogs": given}, request(given), request(body), request({"body": given})]
+    for each in wrapped:
+        take(json.dumps(each).encode(), keys)
+
+
+def take(data, keys):
     with contextlib.suppress(OtlpError):
-        events = decode_logs_json(data, LogKeys(), NOW)
+        events = decode_logs_json(data, keys, NOW)
         assert len(events.times) == len(events.bodies) == len(events.groups or events.times)
 
 

@@ -276,8 +276,13 @@ odd = st.recursive(
 
 @given(given=odd)
 def test_any_json_gives_metrics_or_an_error(given):
-    with contextlib.suppress(OtlpError):
-        decode_metrics_json(json.dumps(request(given)).encode())
+    points = [metric(kind, given, {"attributes": given, "asInt": "1"}) for kind in KINDS]
+    for each in (request(given), request(*points)):
+        with contextlib.suppress(OtlpError):
+            decode_metrics_json(json.dumps(each).encode())
+
+
+KINDS = ("gauge", "sum", "histogram", "exponentialHistogram", "summary")
 
 
 EXEMPLAR = {

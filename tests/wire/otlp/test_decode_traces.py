@@ -1,6 +1,7 @@
 """Requests of traces, as protobuf and as JSON."""
 
 import contextlib
+import json
 
 import orjson
 import pytest
@@ -166,3 +167,36 @@ def test_scopes_and_objects_have_a_limit(monkeypatch):
     scopes = [{"spans": []}, {"spans": []}]
     with pytest.raises(TooMany):
         decode_traces_json(orjson.dumps({"resourceSpans": [{"scopeSpans": scopes}]}))
+
+
+names = st.sampled_from(
+    [
+        "name",
+        "traceId",
+        "kind",
+        "attributes",
+        "key",
+        "value",
+        "stringValue",
+        "arrayValue",
+        "values",
+        "events",
+        "links",
+        "status",
+        "code",
+        "startTimeUnixNano",
+    ]
+)
+odd = st.recursive(
+    st.none() | st.booleans() | st.integers(-2, 1 << 65) | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(given=odd)
+def test_any_json_gives_spans_or_an_error(given):
+    span = {"name": "x", "attributes": [{"key": "k", "value": given}], "status": given}
+    for each in (request(given), request(span), {"resourceSpans": given}):
+        with contextlib.suppress(OtlpError):
+            decode_traces_json(json.dumps(each).encode())
