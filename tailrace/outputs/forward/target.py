@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgpack
 
@@ -17,8 +17,10 @@ from tailrace.net.connection import Connection, Unreachable
 from tailrace.net.upstream import Upstream
 from tailrace.plugin import Context, Partial, Retry
 from tailrace.wire.forward import ACK, CHUNK, ForwardError, as_bytes
-from tailrace.wire.forward import handshake as proofs
 from tailrace.wire.forward.writing import Manner, Message, encode
+
+if TYPE_CHECKING:
+    from tailrace.wire.forward.handshake import Credentials
 
 ACK_SECONDS = 190.0
 """How long an ack is waited for when `net.io_timeout` does not say; Fluentd's own default."""
@@ -109,8 +111,12 @@ class Target:
         finally:
             self.upstream.release(connection, is_sound)
 
-    async def shake_hands(self, connection: Connection, mine: proofs.Credentials) -> bool:
+    async def shake_hands(self, connection: Connection, mine: Credentials) -> bool:
         """Prove to hold the key, and have it proven; whether the server keeps the connection open afterwards."""
+        from tailrace.wire.forward import (
+            handshake as proofs,  # random numbers and digests cost 5 ms
+        )
+
         answers = Answers(connection, self.handshake_seconds, proofs.MOST_BYTES)
         salt = proofs.new_salt()
         try:
@@ -244,7 +250,7 @@ def template_of(text: str) -> Template | None:
         raise ConfigError(f"tag: {error}") from error
 
 
-def credentials_of(options: TargetOptions) -> proofs.Credentials | None:
+def credentials_of(options: TargetOptions) -> Credentials | None:
     """What to show in the handshake; None if there is none."""
     key = "" if options.empty_shared_key else options.shared_key
     if key is None:
@@ -254,4 +260,6 @@ def credentials_of(options: TargetOptions) -> proofs.Credentials | None:
                 "Add shared_key, or empty_shared_key on.",
             )
         return None
-    return proofs.Credentials(options.self_hostname, key, options.username, options.password)
+    from tailrace.wire.forward.handshake import Credentials
+
+    return Credentials(options.self_hostname, key, options.username, options.password)
