@@ -20,12 +20,12 @@ from typing import Any
 
 from tailrace.config import group
 from tailrace.net.acceptor import Acceptor, accept_settings
-from tailrace.net.gathering import Gatherer
+from tailrace.net.gathering import Gatherer, ServerInput
 from tailrace.net.listener import listening_socket
 from tailrace.net.options import ListenOptions, ServerTLSOptions
 from tailrace.net.payload import PayloadOptions, Piece, address_of, make_payload
 from tailrace.net.tls import server_tls
-from tailrace.plugin import Emit, Input, InputOptions, input_plugin
+from tailrace.plugin import InputOptions, input_plugin
 
 DEFAULT_PORT = 5170
 LARGE_BYTES = 1 << 20
@@ -54,13 +54,13 @@ class Session(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
         self.sender = address_of("tcp", transport.get_extra_info("peername"))
-        self.owner.gatherer.sources.add(self)
+        self.owner.inflow.sources.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
         self.read()
         if b"".join(self.parts).strip():
             self.owner.give_up(1, f"{self.sender}: a record is cut off", "cut off")
-        self.owner.gatherer.forget(self)
+        self.owner.inflow.forget(self)
         self.owner.acceptor.forget(self)
 
     @property
@@ -105,7 +105,7 @@ class Session(asyncio.Protocol):
         owner = self.owner
         records, rest, refused, why = owner.payload.take(data)
         if records:
-            owner.gatherer.add(self, Piece(self.sender, records), len(data) - len(rest))
+            owner.inflow.add(self, Piece(self.sender, records), len(data) - len(rest))
         if refused:
             owner.give_up(refused, f"{self.sender}: dropped: {why}", "unreadable")
         return rest
@@ -135,19 +135,14 @@ class Session(asyncio.Protocol):
 
 
 @input_plugin("tcp")
-class Tcp(Input[TcpOptions]):
+class Tcp(ServerInput[TcpOptions]):
     padding = 4
-
-    acceptor: Acceptor
 
     def __init__(self, options: TcpOptions) -> None:
         super().__init__(options)
         self.payload = make_payload(options.payload, self.context)
         self.tls = server_tls(options.tls, self.context.config_dir, self.context.log)
-        self.gatherer: Gatherer[Piece] = Gatherer(
-            lambda pieces: self.payload.chunk(self.tag, pieces)
-        )
-        self.is_open = False
+        self.inflow: Gatherer[Piece] = Gatherer(lambda pieces: self.payload.chunk(self.tag, pieces))
 
     async def start(self) -> None:
         options, log = self.options, self.context.log
@@ -163,29 +158,5 @@ class Tcp(Input[TcpOptions]):
         settings = accept_settings(listen, options.tls, self.tls)
         look_seconds = listen.net_io_timeout / 4 if listen.net_io_timeout else 1.0
         self.acceptor = Acceptor(lambda: Session(self), log, settings, look_seconds)
-        await self.acceptor.open([made])
-        self.is_open = True
+        await self.open([made])
         log.info(f"listening on {listen.listen}:{self.acceptor.ports[0]}")
-
-    async def run(self, emit: Emit) -> None:
-        try:
-            await self.gatherer.run(emit)
-        except asyncio.CancelledError:
-            await self.stop()
-            last = self.gatherer.take()
-            if last is not None:
-                self.context.emit(last)
-            raise
-
-    @property
-    def held_bytes(self) -> int:
-        return self.acceptor.held_bytes if self.is_open else 0
-
-    async def stop(self) -> None:
-        if self.is_open:
-            self.is_open = False
-            await self.acceptor.close()
-
-    def give_up(self, count: int, message: str, reason: str) -> None:
-        self.context.log.warn(message)
-        self.context.drop(count, reason)

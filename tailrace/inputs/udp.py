@@ -21,11 +21,11 @@ from typing import Any
 
 from tailrace.config import group
 from tailrace.model import Chunk
-from tailrace.net.gathering import Gatherer
+from tailrace.net.gathering import Gatherer, InflowInput
 from tailrace.net.listener import datagram_socket
 from tailrace.net.options import ListenOptions
 from tailrace.net.payload import PayloadOptions, Piece, address_of, make_payload
-from tailrace.plugin import Emit, Input, InputOptions, input_plugin
+from tailrace.plugin import InputOptions, input_plugin
 from tailrace.plugin.log import Log
 
 DEFAULT_PORT = 5170
@@ -90,7 +90,7 @@ class Drain:
 
 
 @input_plugin("udp")
-class Udp(Input[UdpOptions]):
+class Udp(InflowInput[UdpOptions]):
     padding = 4
 
     def __init__(self, options: UdpOptions) -> None:
@@ -98,7 +98,7 @@ class Udp(Input[UdpOptions]):
         self.payload = make_payload(options.payload, self.context)
         asked = max(options.payload.chunk_size, options.payload.buffer_size)
         self.limit = asked or LARGEST_DATAGRAM
-        self.gatherer: Gatherer[list[Datagram]] = Gatherer(self.read)
+        self.inflow: Gatherer[list[Datagram]] = Gatherer(self.read)
         self.drain: Drain | None = None
 
     @property
@@ -113,14 +113,14 @@ class Udp(Input[UdpOptions]):
         )
         widen(made)
         self.drain = Drain(made, self.take, log)
-        self.gatherer.sources.add(self.drain)
+        self.inflow.sources.add(self.drain)
         self.drain.resume()
         log.info(f"listening on {listen.listen}:{self.port}")
 
     def take(self, datagrams: list[Datagram]) -> None:
         """Keep what came; it is read when the pipeline takes it, so that the socket is emptied first."""
         assert self.drain is not None
-        self.gatherer.add(self.drain, datagrams, sum(len(data) for data, _ in datagrams))
+        self.inflow.add(self.drain, datagrams, sum(len(data) for data, _ in datagrams))
 
     def read(self, batches: list[list[Datagram]]) -> Chunk | None:
         """A chunk of all that has come."""
@@ -149,25 +149,11 @@ class Udp(Input[UdpOptions]):
         self.give_up(1, f"{sender}: dropped: {why}", "too long")
         return False
 
-    async def run(self, emit: Emit) -> None:
-        try:
-            await self.gatherer.run(emit)
-        except asyncio.CancelledError:
-            await self.stop()
-            last = self.gatherer.take()
-            if last is not None:
-                self.context.emit(last)
-            raise
-
     async def stop(self) -> None:
         if self.drain is not None:
             self.drain.close()
-            self.gatherer.forget(self.drain)
+            self.inflow.forget(self.drain)
             self.drain = None
-
-    def give_up(self, count: int, message: str, reason: str) -> None:
-        self.context.log.warn(message)
-        self.context.drop(count, reason)
 
 
 def widen(made: socket.socket) -> None:

@@ -191,7 +191,7 @@ def test_a_full_pipeline_makes_the_client_wait_and_nothing_is_lost(port):
         writer.write(line * count)
         for _ in range(50):
             await asyncio.sleep(0.002)
-        held = plugin.gatherer._nbytes + sum(chunk.nbytes for chunk in emitted)
+        held = plugin.inflow.nbytes + sum(chunk.nbytes for chunk in emitted)
         released.set()
         async with asyncio.timeout(20):
             await writer.drain()
@@ -223,7 +223,7 @@ def test_what_was_read_is_emitted_when_the_input_stops(port):
         await first.wait()
         writer.write(b'{"n":2}\n')
         async with asyncio.timeout(10):
-            while not plugin.gatherer._nbytes:
+            while not plugin.inflow.nbytes:
                 await asyncio.sleep(0.001)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

@@ -18,26 +18,24 @@ With `shared_key` a client has to prove that it holds the same key before anythi
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from pathlib import Path
 
 from tailrace.config import ConfigError, KeyText, Size, group, option
-from tailrace.inputs.forward.inflow import Inflow
+from tailrace.inputs.forward.inflow import ChunkInflow
 from tailrace.inputs.forward.session import Session
 from tailrace.model import METRICS, TRACES, Chunk
 from tailrace.net.acceptor import Acceptor, accept_settings
+from tailrace.net.gathering import ServerInput
 from tailrace.net.listener import listening_socket, unix_socket
 from tailrace.net.options import ListenOptions, ServerTLSOptions
 from tailrace.net.tls import server_tls
-from tailrace.plugin import Emit, Input, InputOptions, input_plugin
+from tailrace.plugin import InputOptions, input_plugin
 from tailrace.wire.forward import SIGNAL_NUMBERS, ForwardError
 from tailrace.wire.forward.admission import Guard
 from tailrace.wire.payloads import unpack_payload
 
 DEFAULT_PORT = 24224
-GRACE_SECONDS = 0.5
-"""How long clients that wait for an answer get it when the input ends."""
 LEAST_BUFFER_BYTES = 1024
 
 
@@ -49,7 +47,7 @@ class ForwardOptions(InputOptions):
     """Put this before the tag of each message."""
 
     unix_path: str = option("")
-    """Listen on a Unix socket at this path instead of `listen` and `port`."""
+    """Listen on a Unix socket at this path instead of `listen` and `port`. Of several processes the first one does."""
 
     unix_perm: str = option("")
     """Permissions of that socket, as octal digits: 0660."""
@@ -77,11 +75,10 @@ class ForwardOptions(InputOptions):
 
 
 @input_plugin("forward")
-class Forward(Input[ForwardOptions]):
+class Forward(ServerInput[ForwardOptions]):
     padding = 0
     acknowledges = True
-
-    acceptor: Acceptor
+    grace_seconds = 0.5  # for answers
 
     def __init__(self, options: ForwardOptions) -> None:
         super().__init__(options)
@@ -91,12 +88,13 @@ class Forward(Input[ForwardOptions]):
         if options.unix_path and options.workers > 1:
             raise ConfigError("workers can't be more than 1 with unix_path.", "Leave it out.")
         self.tls = server_tls(options.tls, self.context.config_dir, self.context.log)
-        self.inflow = Inflow()
-        self.is_open = False
+        self.inflow = ChunkInflow()
 
     async def start(self) -> None:
         options, log = self.options, self.context.log
         listen = options.listen
+        if options.unix_path and self.context.share.index:
+            return  # processes can share a port, but no path: the first has it
         if options.unix_path:
             made = unix_socket(
                 options.unix_path,
@@ -114,31 +112,15 @@ class Forward(Input[ForwardOptions]):
         waits = [each for each in (listen.net_io_timeout, listen.net_accept_timeout) if each]
         settings = accept_settings(listen, options.tls, self.tls)
         self.acceptor = Acceptor(lambda: Session(self), log, settings, min([1.0, *waits]) / 4)
-        await self.acceptor.open([made])
-        self.is_open = True
+        await self.open([made])
         where = options.unix_path or f"{listen.listen}:{self.acceptor.ports[0]}"
         log.info(f"listening on {where}")
 
-    async def run(self, emit: Emit) -> None:
-        try:
-            await self.inflow.run(emit)
-        except asyncio.CancelledError:
-            for session in self.inflow.sources:
-                session.pause()
-            self.inflow.drain(self.context.emit)
-            await self.stop()
-            raise
-
-    @property
-    def held_bytes(self) -> int:
-        return self.acceptor.held_bytes if self.is_open else 0
-
     async def stop(self) -> None:
-        if self.is_open:
-            self.is_open = False
-            await self.acceptor.close(GRACE_SECONDS)
-            if self.options.unix_path:
-                remove(self.options.unix_path)
+        was_open = self.is_open
+        await super().stop()
+        if was_open and self.options.unix_path:
+            remove(self.options.unix_path)
 
     @property
     def has_one_tag(self) -> bool:
@@ -158,10 +140,6 @@ class Forward(Input[ForwardOptions]):
             return unpack_payload(kind, tag, data)
         except ValueError as error:
             raise ForwardError(f"what came under '{tag}' can't be read: {error}") from error
-
-    def give_up(self, count: int, message: str, reason: str) -> None:
-        self.context.log.warn(message)
-        self.context.drop(count, reason)
 
 
 def remove(path: str) -> None:

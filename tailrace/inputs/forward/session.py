@@ -250,7 +250,7 @@ class Session(asyncio.Protocol):
                 shared.follow(receipt)
                 chunk.receipt = shared
         for chunk in wanted:
-            owner.inflow.add(self, chunk)
+            owner.inflow.add(self, chunk, chunk.nbytes)
         if acks:
             receipt.release()
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from tailrace.inputs.forward.inflow import Inflow
+from tailrace.inputs.forward.inflow import ChunkInflow
 from tailrace.model import Chunk, Receipt
 from tailrace.net.gathering import BATCH_BYTES, FLOOD_BYTES
 from tailrace.wire.packed import decode_packed
@@ -24,6 +24,10 @@ def chunk(tag="t", n=1, nbytes=100):
     return Chunk(tag, [n], [{"n": n}], None, nbytes)
 
 
+def add(inflow, source, each):
+    inflow.add(source, each, each.nbytes)
+
+
 def take_all(inflow):
     found = []
     inflow.drain(found.append)
@@ -31,9 +35,9 @@ def take_all(inflow):
 
 
 def test_small_chunks_of_one_tag_that_stand_together_become_one():
-    inflow, source = Inflow(), Connection()
+    inflow, source = ChunkInflow(), Connection()
     for n, tag in enumerate("aabba"):
-        inflow.add(source, chunk(tag, n))
+        add(inflow, source, chunk(tag, n))
     assert [(each.tag, [body["n"] for body in each.bodies]) for each in take_all(inflow)] == [
         ("a", [0, 1]),
         ("b", [2, 3]),
@@ -42,19 +46,19 @@ def test_small_chunks_of_one_tag_that_stand_together_become_one():
 
 
 def test_packed_chunks_are_not_decoded_to_become_one():
-    inflow, source = Inflow(), Connection()
+    inflow, source = ChunkInflow(), Connection()
     packed = b"\x92\x01\x80"
-    inflow.add(source, Chunk.of_packed("t", packed, 1, decode_packed))
-    inflow.add(source, Chunk.of_packed("t", packed, 1, decode_packed))
+    add(inflow, source, Chunk.of_packed("t", packed, 1, decode_packed))
+    add(inflow, source, Chunk.of_packed("t", packed, 1, decode_packed))
     assert [each.packed for each in take_all(inflow)] == [packed, packed]
 
 
 def test_the_receipts_of_all_are_settled_with_the_one():
-    inflow, source, settled = Inflow(), Connection(), []
+    inflow, source, settled = ChunkInflow(), Connection(), []
     for n in range(2):
         each = chunk(n=n)
         each.receipt = Receipt(lambda _, n=n: settled.append(n), urgent=True)
-        inflow.add(source, each)
+        add(inflow, source, each)
     (one,) = take_all(inflow)
     assert one.receipt.urgent
     one.receipt.hold()
@@ -64,19 +68,19 @@ def test_the_receipts_of_all_are_settled_with_the_one():
 
 
 def test_a_source_that_brings_more_than_a_batch_waits_until_it_is_taken():
-    inflow, busy, quiet = Inflow(), Connection(), Connection()
+    inflow, busy, quiet = ChunkInflow(), Connection(), Connection()
     inflow.sources |= {busy, quiet}
-    inflow.add(busy, chunk("a", nbytes=BATCH_BYTES))
-    inflow.add(busy, chunk("b"))
+    add(inflow, busy, chunk("a", nbytes=BATCH_BYTES))
+    add(inflow, busy, chunk("b"))
     assert (busy.is_paused, quiet.is_paused) == (True, False)
     inflow.take()
     assert not busy.is_paused
 
 
 def test_in_a_flood_all_wait():
-    inflow, first, second = Inflow(), Connection(), Connection()
+    inflow, first, second = ChunkInflow(), Connection(), Connection()
     inflow.sources |= {first, second}
-    inflow.add(first, chunk(nbytes=FLOOD_BYTES + 1))
+    add(inflow, first, chunk(nbytes=FLOOD_BYTES + 1))
     assert second.is_paused
     inflow.forget(second)
     take_all(inflow)
@@ -85,7 +89,7 @@ def test_in_a_flood_all_wait():
 
 def test_chunks_come_in_order_while_it_runs():
     async def scenario():
-        inflow, source, found = Inflow(), Connection(), []
+        inflow, source, found = ChunkInflow(), Connection(), []
 
         async def emit(each):
             found.append(each.tag)
@@ -93,10 +97,10 @@ def test_chunks_come_in_order_while_it_runs():
 
         task = asyncio.ensure_future(inflow.run(emit))
         for tag in "abc":
-            inflow.add(source, chunk(tag))
+            add(inflow, source, chunk(tag))
             await asyncio.sleep(0)
         await asyncio.sleep(0.01)
-        inflow.add(source, chunk("d"))
+        add(inflow, source, chunk("d"))
         await asyncio.sleep(0.01)
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -17,7 +17,8 @@ from tailrace.model import METRICS, TRACES
 from tailrace.model.metrics import Metric, MetricKind, MetricSet, Sample
 from tailrace.model.traces import ResourceSpans, Scope, ScopeSpans, Span, Traces
 from tailrace.net.gathering import BATCH_BYTES
-from tailrace.testing import make_plugin, run_input
+from tailrace.plugin.share import Share
+from tailrace.testing import FakeContext, make_plugin, run_input
 from tailrace.wire import cmetrics, ctraces
 from tailrace.wire.forward.handshake import Credentials, check_pong, new_salt, ping, read_helo
 from tests.inputs.forward.server import pack, serve, unpack
@@ -473,6 +474,20 @@ def test_a_unix_socket_has_its_permissions_and_is_gone_after_the_end(tmp_path):
 
     serve(scenario, f"unix_path {path}\nunix_perm 0660")
     assert not path.exists()
+
+
+def test_of_several_processes_only_the_first_has_the_unix_socket(tmp_path):
+    path = tmp_path / "fw.sock"
+
+    async def start_and_stop():
+        context = FakeContext("forward.0")
+        context.share = Share(1, 2)
+        plugin = make_plugin("input", "forward", f"unix_path {path}", context)
+        await plugin.start()
+        assert not path.exists()
+        await plugin.stop()
+
+    asyncio.run(start_and_stop())
 
 
 def test_a_file_that_is_no_socket_is_left_alone(tmp_path):
