@@ -158,6 +158,8 @@ class Part:
     """Samples that are one metric but for their shapes; `keys` are those of their labels, with the place of each."""
 
     keys: dict[str, int] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    """The keys as the last point had them, if it had all, in their order."""
     by_shape: dict[Shape, list[Sample]] = field(default_factory=dict)
 
 
@@ -190,15 +192,22 @@ class Builder:
             return ()
         named: dict[str, str | None] = {}
         for pair in attributes:
-            if not pair.key:
-                raise OtlpError("an attribute without a key")
-            named[pair.key] = label(pair.value)
-        keys = self.parts[-1].keys
-        if keys and not named.keys() <= keys.keys() and len(keys) + len(named) > MOST_KEYS:
-            self.parts.append(Part())
-            keys = self.parts[-1].keys
+            value = pair.value
+            named[pair.key] = value.string_value or label(value)
+        part = self.parts[-1]
+        names = tuple(named)
+        if names == part.names:  # most points have the labels of the one before
+            return tuple(named.values())
+        if "" in named:
+            raise OtlpError("an attribute without a key")
+        keys = part.keys
+        if keys and len(keys) + len(named) > MOST_KEYS and not named.keys() <= keys.keys():
+            part = Part()
+            self.parts.append(part)
+            keys = part.keys
         for key in named:
             keys.setdefault(key, len(keys))
+        part.names = names if names == tuple(keys) else ()
         return tuple([named.get(key) for key in keys])
 
     def metrics(self) -> list[Metric]:
