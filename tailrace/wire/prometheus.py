@@ -1,11 +1,14 @@
 """Metrics in Prometheus' text format, version 0.0.4.
 
-Source: prometheus.io, "Exposition formats". Bounds are written as Fluent Bit writes them (`1.0`, not `1`).
+Source: prometheus.io, "Exposition formats". Bounds are written as Fluent Bit writes them (`1.0`, not `1`). Names are made of what Prometheus
+allows in them, as OpenTelemetry's "Prometheus compatibility" wants it: one dot in a name, and a server refuses all metrics there are.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from math import isfinite
 
 from tailrace.model.metrics import (
@@ -44,9 +47,27 @@ def encode(metrics: MetricSet, with_time: bool = False) -> str:
 
 def head(metric: Metric) -> str:
     """HELP and TYPE. A description of one space stands for none."""
-    name = metric.full_name
+    name = metric_name(metric.full_name)
     told = "" if metric.description == " " else f" {escape(metric.description)}"
     return f"# HELP {name}{told}\n# TYPE {name} {TYPES[metric.kind]}\n"
+
+
+NOT_IN_METRIC = re.compile(r"[^a-zA-Z0-9_:]")
+NOT_IN_LABEL = re.compile(r"[^a-zA-Z0-9_]")
+
+
+@lru_cache(maxsize=4096)
+def metric_name(name: str) -> str:
+    """A metric's name with `_` for what may not stand in it."""
+    made = NOT_IN_METRIC.sub("_", name)
+    return f"_{made}" if not made or made[0].isdigit() else made
+
+
+@lru_cache(maxsize=4096)
+def label_name(key: str) -> str:
+    """As `metric_name`, for the key of a label."""
+    made = NOT_IN_LABEL.sub("_", key)
+    return f"_{made}" if not made or made[0].isdigit() else made
 
 
 def escape(text: str) -> str:
@@ -55,7 +76,19 @@ def escape(text: str) -> str:
 
 def label(key: str, value: str) -> str:
     value = escape(value).replace('"', '\\"')
-    return f'{key}="{value}"'
+    return f'{label_name(key)}="{value}"'
+
+
+def labels_of(metric: Metric, sample: Sample) -> list[str]:
+    """The labels of a sample; values of keys that become the same are joined, since a key may stand there once."""
+    pairs = dict(metric.label_pairs(sample))
+    if len({label_name(key) for key in pairs}) < len(pairs):
+        joined: dict[str, str] = {}
+        for key, text in sorted(pairs.items()):
+            name = label_name(key)
+            joined[name] = f"{joined[name]};{text}" if name in joined else text
+        pairs = joined
+    return [label(key, text) for key, text in pairs.items()]
 
 
 def bound_text(bound: float) -> str:
@@ -71,9 +104,8 @@ def bound_text(bound: float) -> str:
 def _add_sample(
     parts: list[str], metric: Metric, sample: Sample, static: list[str], with_time: bool
 ) -> None:
-    name, value = metric.full_name, sample.value
-    own = [label(key, text) for key, text in metric.label_pairs(sample)]
-    labels = [*static, *own]
+    name, value = metric_name(metric.full_name), sample.value
+    labels = [*static, *labels_of(metric, sample)]
     end = f" {sample.time_ns // 1_000_000}\n" if with_time else "\n"
 
     def add(suffix: str, number: float, first: str = "") -> None:

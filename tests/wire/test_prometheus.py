@@ -77,3 +77,20 @@ def test_a_metric_without_samples_is_left_out():
 def test_bounds_are_short_where_that_is_exact():
     shown = [bound_text(bound) for bound in (1.0, 0.005, 123456789.0, 1e300, float("inf"))]
     assert shown == ["1.0", "0.005", "123456789.0", "1.0000000000000001e+300", "inf"]
+
+
+def test_names_are_those_that_prometheus_allows():
+    metrics = MetricSet(static_labels={"host.name": "h"})
+    keys = ["http.method", "1st"]
+    metrics.metric(MetricKind.GAUGE, "http.server-duration", "d", keys).set(1, TIME, ["GET", "x"])
+    text = encode(metrics)
+    assert parsed(text) == [
+        ("http_server_duration", {"host_name": "h", "http_method": "GET", "_1st": "x"}, 1.0)
+    ]
+    assert "# TYPE http_server_duration gauge" in text
+
+
+def test_labels_whose_keys_become_the_same_are_joined():
+    metrics = MetricSet()
+    metrics.metric(MetricKind.GAUGE, "g", "d", ["a_b", "a.b"]).set(1, TIME, ["x", "y"])
+    assert parsed(encode(metrics)) == [("g", {"a_b": "y;x"}, 1.0)]

@@ -7,14 +7,16 @@ Example:
 
     POST /v1/logs with OTLP/JSON or protobuf  ->  its records under the tag v1_logs
 
-Paths are `/v1/logs`, `/v1/metrics`, `/v1/traces`; gRPC's services have the names of the OTLP specification. Bodies are protobuf (`application/x-protobuf`) or JSON (`application/json`), also packed with gzip, zstd, deflate or snappy.
+Paths are `/v1/logs`, `/v1/metrics`, `/v1/traces` and, with `profiles_support`, `/v1development/profiles`; gRPC's services have the
+names of the OTLP specification. Bodies are protobuf (`application/x-protobuf`) or JSON (`application/json`; profiles only as logs), also
+packed with gzip, zstd, deflate or snappy.
 
-A log record's body is the event's body if it is a map, else it stands under `log`. Attributes, severity, trace and span are the event's metadata
-under `otlp`; resource and scope are kept as the event's group.
+A log record's body is the event's body if it is a map, else it stands under `log`. Attributes, severity, trace and span are the
+event's metadata under `otlp`; resource and scope are kept as the event's group.
 
-A request is answered with success when its data is delivered, or lies in filesystem storage, or has ended in another way that
-was counted; a client that gets no such answer may send it again. What can't be taken of a request (data points without a value) is named in the answer, as
-OTLP's partial success.
+A request is answered with success when its data is delivered, or lies in filesystem storage, or has ended in another way that was
+counted; a client that gets no such answer may send it again. What can't be taken of a request (data points without a value) is
+named in the answer, as OTLP's partial success.
 
 Metrics, traces and profiles need the extra `otlp`: `pip install tailrace[otlp]`. Logs need nothing more.
 """
