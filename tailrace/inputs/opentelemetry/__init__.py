@@ -44,7 +44,7 @@ from tailrace.net.options import ListenOptions, ServerTLSOptions
 from tailrace.plugin import Emit, Input, InputOptions, input_plugin
 from tailrace.wire.compression import CompressionError, TooLarge
 from tailrace.wire.otlp.decode_logs import METADATA_KEY, LogKeys
-from tailrace.wire.otlp.errors import OtlpError, TooMany
+from tailrace.wire.otlp.errors import MissingLibrary, OtlpError, TooMany, has_library
 
 DEFAULT_PORT = 4318
 LARGE_BYTES = 256 * 1024
@@ -115,6 +115,10 @@ class Opentelemetry(Input[OpentelemetryOptions]):
 
     async def start(self) -> None:
         options = self.options
+        if not has_library():
+            self.context.log.warn(
+                "metrics, traces and profiles can't be taken without opentelemetry-proto: pip install tailrace[otlp]"
+            )
         self.server = await open_http_server(
             self.handle, options.server, options.listen, options.tls, self.context, DEFAULT_PORT
         )
@@ -171,6 +175,11 @@ class Opentelemetry(Input[OpentelemetryOptions]):
             return refusal.response()
         except OtlpError as error:
             return self.refuse(request, error, is_grpc)
+        except MissingLibrary as error:
+            self.context.log.error(f"{request.peer}: {request.path} is refused: {error}")
+            if is_grpc:
+                return grpc.answer(grpc.UNIMPLEMENTED, str(error))
+            return Refusal(501, str(error)).response()
         if taken.why:
             self.context.log.warn(f"{request.peer}: left out of {request.path}: {taken.why}")
             if taken.rejected:

@@ -60,5 +60,15 @@ def messages(module: str) -> ModuleType:
         ) from error
 
 
+def has_library() -> bool:
+    """Whether the generated messages are there; they are not imported."""
+    from importlib.util import find_spec
+
+    try:
+        return find_spec("opentelemetry.proto") is not None
+    except ImportError:
+        return False
+
+
 class MissingLibrary(Exception):
     """The extra `otlp` is not installed."""

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import sys
 
 import orjson
 import pytest
@@ -252,6 +253,21 @@ def test_a_large_request_is_taken_as_any_other(monkeypatch):
     assert (status, chunk.bodies) == (201, [{"log": "hi"}])
     (status, _, _), chunks = asked("", "/v1/logs", b"{}", JSON)
     assert (status, chunks) == (400, [])
+
+
+def test_without_the_library_logs_are_taken_and_the_rest_is_refused_with_what_to_install(
+    monkeypatch,
+):
+    name = "opentelemetry.proto.collector.metrics.v1.metrics_service_pb2"
+    monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setattr(opentelemetry, "has_library", lambda: False)
+    context = FakeContext("opentelemetry.0")
+    (status, _, text), _ = asked("", "/v1/metrics", METRICS_JSON, JSON, context=context)
+    assert status == 501
+    assert b"pip install tailrace[otlp]" in text
+    assert any("can't be taken" in said for _, said in context.sink.messages)
+    (status, _, _), (chunk,) = asked("", "/v1/logs", logs_protobuf(), PROTOBUF)
+    assert (status, chunk.count) == (201, 1)
 
 
 # Limits
