@@ -236,10 +236,15 @@ class Pipeline:
         book = self.books.filters.setdefault(instance.name, FilterBook())
         book.is_processor = instance.kind == "processor"
         step = FilterStep(instance, book, self.busy, unit)
-        emitter = Source(
-            getattr(instance.options, "emitter_name", "") or f"emitter_for_{instance.name}"
-        )
-        instance.context.on_emit = lambda chunk: self._emit_again(chunk, emitter, step.book)
+        name = getattr(instance.options, "emitter_name", "") or f"emitter_for_{instance.name}"
+        stored, unstored = Source(name, is_stored=True), Source(name)
+        always = getattr(instance.options, "emitter_storage_type", "") == "filesystem"
+
+        def emit(chunk: Chunk) -> None:
+            is_stored = always or self._comes_from_stored(chunk)
+            self._emit_again(chunk, stored if is_stored else unstored, step.book)
+
+        instance.context.on_emit = emit
         instance.context.on_drop = lambda count, reason: add_to(step.book.dropped, reason, count)
         return step
 
@@ -374,6 +379,13 @@ class Pipeline:
 
         chunk.receipt = Receipt(settle, urgent=theirs is not None and theirs.urgent)
         chunk.receipt.hold()
+
+    def _comes_from_stored(self, chunk: Chunk) -> bool:
+        """Whether the input of these events has `storage.type filesystem`."""
+        if type(chunk.stream) is not tuple:
+            return False
+        name = chunk.stream[0]
+        return any(port.source.is_stored for port in self.inputs if port.name == name)
 
     def _emit_again(self, chunk: Chunk, emitter: Source, book: FilterBook) -> None:
         """A filter puts events into the pipeline anew; they follow when the present chunk is through."""

@@ -45,7 +45,7 @@ class RewriteTagOptions(FilterOptions):
     emitter_storage_type: str = option(
         "memory", name="emitter_storage.type", reader=one_of("memory", "filesystem", "memrb")
     )
-    """Accepted for compatibility: events on their way are part of their input's, and stored as that says."""
+    """filesystem: the events are written to disk under their new tag. memory, memrb: only if their input's are (`storage.type`)."""
 
     emitter_mem_buf_limit: Size = option(10_000_000)
     """Accepted for compatibility: nothing waits between the filter and the queues of the outputs."""
@@ -115,6 +115,6 @@ class RewriteTag(Filter[RewriteTagOptions]):
 def own(part: Chunk, chunk: Chunk) -> Chunk:
     """A part whose bodies nobody else changes, with a share of the receipt."""
     made = part.copy(deep=True)
-    made.receipt, made.hops = chunk.receipt, chunk.hops
+    made.receipt, made.hops, made.stream = chunk.receipt, chunk.hops, chunk.stream
     made.passed_by = ()  # another tag is another way: all filters see it
     return made

@@ -42,9 +42,10 @@ class Silent(Input[InputOptions]):
 class Life:
     """One run of a pipeline over a storage folder."""
 
-    def __init__(self, folder, inputs, outputs, **service):
+    def __init__(self, folder, inputs, outputs, filters=(), **service):
         full = service.pop("sync", "normal") == "full"
-        self.plan, problems, self.sink = build(configuration(inputs, [], outputs), **service)
+        made = configuration(inputs, list(filters), outputs)
+        self.plan, problems, self.sink = build(made, **service)
         assert not problems.errors
         self.storage = Storage(folder, Log(self.sink), sync_full=full)
         self.storage_for_pipeline = self.storage
@@ -89,6 +90,39 @@ def test_a_stored_chunk_is_settled_at_once_and_delivered_by_a_later_run(tmp_path
             await until(lambda: len(second.taken()) == 30)
         assert sorted(second.taken()) == list(range(30))
         assert files(tmp_path) == []
+
+    asyncio.run(scenario())
+
+
+RETAG = [
+    {"name": "record_modifier", "match": "t*", "record": "k v"},
+    {"name": "rewrite_tag", "match": "t*", "rule": "$k ^v$ again false"},
+]
+JOIN = [
+    {"name": "record_modifier", "match": "t*", "record": "log line"},
+    {"name": "multiline", "match": "t*", "multiline.parser": "go", "multiline.key_content": "log"},
+]
+ON_DISK = {"emitter_storage.type": "filesystem"}
+
+
+@pytest.mark.parametrize(
+    ("source", "filters"),
+    [
+        (STORED, RETAG),
+        (SOURCE, [RETAG[0], {**RETAG[1], **ON_DISK}]),
+        (STORED, JOIN),
+        (SOURCE, [JOIN[0], {**JOIN[1], **ON_DISK}]),
+    ],
+)
+def test_what_a_filter_emits_anew_is_stored_too(tmp_path, source, filters):
+    async def scenario():
+        async with Life(tmp_path, [source], [DEAD], filters) as first:
+            await until(lambda: len(first.settled) == 3)
+            stored = sum(stored.count for stored, _ in first.storage.backlog())
+        assert (first.left, stored) == (30, 30)
+        async with Life(tmp_path, [{"name": "test_silent"}], [TAKES]) as second:
+            await until(lambda: len(second.taken()) == 30)
+        assert sorted(second.taken()) == list(range(30))
 
     asyncio.run(scenario())
 

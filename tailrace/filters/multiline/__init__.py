@@ -51,7 +51,8 @@ class MultilineOptions(FilterOptions):
     emitter_storage_type: str = option(
         "memory", name="emitter_storage.type", reader=one_of("memory", "filesystem")
     )
-    """Accepted for compatibility: events that are held back are part of their input's, which reads them again after a crash."""
+    """filesystem: joined events are written to disk. memory: only if their input's are (`storage.type`). What is held back is not yet its
+    input's to commit."""
 
     emitter_mem_buf_limit: Size = option(10_000_000)
     """Most bytes that are held back; beyond it everything is given out as it is. 0: no limit."""
