@@ -7,8 +7,9 @@ those of the event's group.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import Any, NamedTuple
 
 from tailrace.model import Body, Chunk, Group, Metadata
@@ -123,28 +124,92 @@ class LogEncoder:
             )
         return Encoded(records, self._bad_ids)
 
+    def _is_body(self, key: str) -> bool:
+        return any(accessor.path == (key,) for accessor in self.keys.body)
+
     def _encode_alike(
         self, times: Sequence[int], metadata: Sequence[Metadata] | None, bodies: Sequence[Body]
     ) -> list[bytes | None] | None:
-        """Events without metadata whose bodies have the same keys, none of which is for a part of the record but the body; None if they are others."""
-        if metadata or self.keys.with_rest or not bodies:
+        """Events of which nothing is said beside the body, or only what came as OTLP, all with the same keys; None if they are others."""
+        if self.keys.with_rest or not bodies:
             return None
+        try:
+            values = self._values_alike(bodies)
+            if values is None:
+                return None
+            if not metadata:
+                return all_framed(times, *values)
+            return self._passed_on_alike(times, metadata, *values)
+        except RecursionError:
+            return None
+
+    def _values_alike(self, bodies: Sequence[Body]) -> tuple[bytes, Sequence[bytes]] | None:
+        """The bodies of records, as `text_values` gives them, of events with the same keys, none of which is for another part of the record."""
         names = {*map(tuple, bodies)}
         keys = names.pop()
         if names or not self._in_body.isdisjoint(keys):
             return None
-        try:
-            if self._known.isdisjoint(keys):
-                return all_framed(times, b"\x32", many_key_values(b"\x0a", bodies))
-            used = next(accessor for accessor in self.keys.body if accessor.key in keys)
-            if not used.is_plain:
-                return None
-            return all_framed(times, *text_values([body[used.key] for body in bodies]))
-        except RecursionError:
-            return None
+        if self._known.isdisjoint(keys):
+            return b"\x32", many_key_values(b"\x0a", bodies)
+        used = next(accessor for accessor in self.keys.body if accessor.key in keys)
+        return text_values([body[used.key] for body in bodies]) if used.is_plain else None
 
-    def _is_body(self, key: str) -> bool:
-        return any(accessor.path == (key,) for accessor in self.keys.body)
+    def _passed_on_alike(
+        self,
+        times: Sequence[int],
+        metadata: Sequence[Metadata],
+        tag: bytes,
+        contents: Sequence[bytes],
+    ) -> list[bytes | None] | None:
+        """As `_passed_on`, for records with the same fields: column by column, in half the time."""
+        if {*map(len, metadata)} != {1}:
+            return None
+        given: list[Any] = [each.get(self.keys.otlp) for each in metadata]
+        if {*map(type, given)} != {dict}:
+            return None
+        shapes = {*map(tuple, given)}
+        if len(shapes) > 1:
+            return None
+        columns: dict[str, Sequence[Any]] = dict(
+            zip(shapes.pop(), zip(*[each.values() for each in given], strict=True), strict=False)
+        )
+        heads = map(RECORD_HEADS[tag].__getitem__, map(len, contents))
+        parts: list[Iterable[bytes]] = [
+            [fixed64(b"\x09", whole(time)) for time in columns["timestamp"]]
+            if "timestamp" in columns
+            else [fixed64(b"\x09", time) for time in times]
+        ]
+        for name, write in FIELDS_BEFORE.items():
+            if name in columns:
+                parts.append(written(columns[name], write))
+        parts += ([behind for _, behind in heads], contents)
+        if "attributes" in columns:
+            column = columns["attributes"]
+            are_maps = {*map(type, column)} == {dict}
+            parts.append(
+                many_key_values(b"\x32", column)
+                if are_maps
+                else [key_values(b"\x32", as_map(each)) for each in column]
+            )
+        for name, write in FIELDS_BEHIND.items():
+            if name in columns:
+                parts.append(written(columns[name], write))
+        for name, start, size in (("trace_id", b"\x4a", 16), ("span_id", b"\x52", 8)):
+            if name in columns:
+                parts += self._identifiers(start, size, columns[name])
+        for name, write in FIELDS_LAST.items():
+            if name in columns:
+                parts.append(written(columns[name], write))
+        sizes = SIZES
+        return [
+            b"\x12" + sizes[len(record)] + record
+            for record in map(b"".join, zip(*parts, strict=False))
+        ]
+
+    def _identifiers(self, tag: bytes, size: int, column: Sequence[Any]) -> list[Iterable[bytes]]:
+        if {*map(type, column)} == {bytes} and {*map(len, column)} == {size}:
+            return [repeat(tag + SHORT[size]), column]
+        return [[self._identifier(tag, size, value) for value in column]]
 
     def _encode_bodies(
         self, times: Sequence[int], metadata: Sequence[Metadata] | None, bodies: Sequence[Body]
@@ -302,6 +367,34 @@ class LogEncoder:
                 return tag + sized(found)
             self._bad_ids += 1
         return b""
+
+
+Write = Callable[[Any], bytes]
+
+FIELDS_BEFORE: dict[str, Write] = {
+    "severity_number": lambda value: (
+        uint(b"\x10", value) if type(value) is int and value in SEVERITIES else b""
+    ),
+    "severity_text": lambda value: text(b"\x1a", as_text(value)),
+}
+"""How parts of a record are written, in the order of their fields: those before the body, behind its attributes, behind trace and span."""
+FIELDS_BEHIND: dict[str, Write] = {
+    "dropped_attributes_count": lambda value: uint(b"\x38", whole(value) & 0xFFFF_FFFF),
+    "trace_flags": lambda value: fixed32(b"\x45", whole(value)),
+}
+FIELDS_LAST: dict[str, Write] = {
+    "observed_timestamp": lambda value: fixed64(b"\x59", whole(value)),
+    "event_name": lambda value: text(b"\x62", as_text(value)),
+}
+
+
+def written(column: Sequence[Any], write: Write) -> Iterable[bytes]:
+    """Each value of a column as a field; equal ones are written once."""
+    kinds = {*map(type, column)}
+    if kinds == {int} or kinds == {str}:  # of one type: 1, 1.0 and True are equal
+        made = {value: write(value) for value in {*column}}
+        return map(made.__getitem__, column)
+    return [write(value) for value in column]
 
 
 def framed(time: int, tag: bytes, content: bytes) -> bytes:
