@@ -81,7 +81,8 @@ def count_packed(packed: bytes, size: int = 0) -> int | None:
 
 def may_hold_marks(packed: bytes) -> bool:
     """Whether there may be marks of groups."""
-    return MARK_BYTES in packed
+    # One byte alone is found ten times as fast, and text has no 0xFF.
+    return MARK_BYTES[:1] in packed and MARK_BYTES in packed
 
 
 def firsts(heads: list[Any]) -> list[Any]:
