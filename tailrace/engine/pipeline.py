@@ -411,7 +411,8 @@ class Pipeline:
         if chunk.receipt is None:
             chunk.receipt = Receipt()
         chunk.receipt.hold()
-        self._pending.append((chunk, Source(name)))
+        source = Source(name, is_stored=self._comes_from_stored(chunk))
+        self._pending.append((chunk, source))
         self._work_off()
 
     def _work_off(self) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tailrace.engine.context import RepeatingTimer
-from tailrace.model import LOGS, Body, Chunk, Receipt
+from tailrace.model import LOGS, Body, Chunk
 from tailrace.model.sql import MISSING, Item, Query, SQLError, number_in, parse
 from tailrace.model.tag import matcher
 from tailrace.plugin.log import Log
@@ -333,28 +333,24 @@ class StreamProcessor:
                 if task.query.action == "flush":
                     self._flush(task, bool(bodies))
                 elif bodies:
-                    self._deliver(task, times, bodies, chunk.receipt, chunk.hops)
+                    self._deliver(task, times, bodies, chunk)
 
     def _flush(self, task: Task, hit: bool) -> None:
         snapshot = self._snapshots.get(task.stream)
         if hit and snapshot is not None:
             times, bodies = snapshot.drain_snapshot()
             if bodies:
-                self._deliver(task, times, bodies, None)
+                self._deliver(task, times, bodies)
 
     def _tick(self, task: Task) -> None:
         times, bodies = task.tick()
         if bodies:
-            self._deliver(task, times, bodies, None)
+            self._deliver(task, times, bodies)
 
     def _deliver(
-        self,
-        task: Task,
-        times: list[int],
-        bodies: list[Body],
-        receipt: Receipt | None,
-        hops: int = 0,
+        self, task: Task, times: list[int], bodies: list[Body], origin: Chunk | None = None
     ) -> None:
+        """Print or emit results. Those of one chunk go its way: they hold a share of its receipt, and are stored if it is."""
         if not task.stream:
             for number, (time, body) in enumerate(zip(times, bodies, strict=True)):
                 # Compat: each record of a plain SELECT is a result of its own (conformance: stream_task_flag).
@@ -363,7 +359,8 @@ class StreamProcessor:
             sys.stdout.flush()
             return
         chunk = Chunk(task.tag, times, bodies)
-        chunk.receipt, chunk.hops = receipt, hops
+        if origin is not None:
+            chunk.receipt, chunk.hops, chunk.stream = origin.receipt, origin.hops, origin.stream
         self._emit(chunk, task.stream)
 
 

@@ -14,6 +14,7 @@ from tailrace.config.errors import InvalidConfiguration
 from tailrace.engine import persistence
 from tailrace.engine.pipeline import Pipeline
 from tailrace.engine.storage import REPLAY_FOLDER, Storage, StoredChunk
+from tailrace.model import Chunk
 from tailrace.plugin import (
     Input,
     InputOptions,
@@ -123,6 +124,19 @@ def test_what_a_filter_emits_anew_is_stored_too(tmp_path, source, filters):
         async with Life(tmp_path, [{"name": "test_silent"}], [TAKES]) as second:
             await until(lambda: len(second.taken()) == 30)
         assert sorted(second.taken()) == list(range(30))
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("source", "count"), [(STORED, 4), (SOURCE, 0)])
+def test_what_the_stream_processor_makes_is_stored_as_its_input_is(tmp_path, source, count):
+    async def scenario():
+        async with Life(tmp_path, [source], [DEAD]) as life:
+            await until(lambda: life.pipeline.books.passed == 30)
+            result = Chunk("again", [1], [{"n": 1}])
+            result.stream = (life.pipeline.inputs[0].name, None)
+            life.pipeline.inject(result, "s")
+            assert len(files(tmp_path)) == count
 
     asyncio.run(scenario())
 

@@ -45,6 +45,15 @@ def test_a_stream_gets_the_chosen_keys_in_the_order_of_the_record():
     assert list(body.items()) == [("a", 1), ("m['k']", 3), ("x", 4)]
 
 
+def test_results_go_the_way_of_the_chunk_that_they_are_of():
+    bench = Bench(select("*"))
+    chunk = chunk_of([{"a": 1}])
+    chunk.receipt, chunk.hops, chunk.stream = Receipt(), 2, ("in", "file")
+    bench.processor.watch(chunk, "in")
+    [(result, _)] = bench.emitted
+    assert (result.receipt, result.hops, result.stream) == (chunk.receipt, 2, ("in", "file"))
+
+
 def test_a_star_takes_the_body_and_leaves_the_original_alone():
     original = {"a": 1}
     bench = Bench(select("*"))
