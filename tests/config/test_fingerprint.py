@@ -1,5 +1,7 @@
 import os
 
+import pytest
+
 from tailrace.config.errors import Place
 from tailrace.config.fingerprint import fingerprint, outline
 from tailrace.config.source import Entry, Section
@@ -21,12 +23,13 @@ def test_every_value_and_child_counts():
     assert outline(one) != outline(other)
 
 
-def test_a_changed_script_is_a_change(tmp_path):
-    (tmp_path / "a.lua").write_text("one")
-    before = fingerprint(section(script="a.lua"), tmp_path)
-    assert fingerprint(section(script="a.lua"), tmp_path) == before
-    os.utime(tmp_path / "a.lua", ns=(1, 1))
-    assert fingerprint(section(script="a.lua"), tmp_path) != before
+@pytest.mark.parametrize("option", ["script", "tls.crt_file", "upstream"])
+def test_a_changed_file_of_the_configuration_is_a_change(tmp_path, option):
+    (tmp_path / "a").write_text("one")
+    before = fingerprint(section(**{option: "a"}), tmp_path)
+    assert fingerprint(section(**{option: "a"}), tmp_path) == before
+    os.utime(tmp_path / "a", ns=(1, 1))
+    assert fingerprint(section(**{option: "a"}), tmp_path) != before
 
 
 def test_data_files_are_no_configuration(tmp_path):

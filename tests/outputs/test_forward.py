@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import ssl
 
 import msgpack
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,12 +29,13 @@ class Peer:
     `ack(message)` gives what to answer to a message, or nothing. `key`: a handshake is demanded first, `users` as well if given.
     """
 
-    def __init__(self, *, ack=None, key=None, users=None, keepalive=True, path=""):
+    def __init__(self, *, ack=None, key=None, users=None, keepalive=True, path="", tls=None):
         self.ack = ack
         self.key = key
         self.users = users
         self.keepalive = keepalive
         self.path = path
+        self.tls = tls
         self.messages = []
         self.connections = 0
         self.port = 0
@@ -41,7 +44,7 @@ class Peer:
         if self.path:
             self._server = await asyncio.start_unix_server(self._talk, self.path)
         else:
-            self._server = await asyncio.start_server(self._talk, "127.0.0.1", 0)
+            self._server = await asyncio.start_server(self._talk, "127.0.0.1", 0, ssl=self.tls)
             self.port = self._server.sockets[0].getsockname()[1]
         self._closed = asyncio.Event()
         self._open = 0
@@ -412,6 +415,25 @@ def test_nodes_take_turns_each_in_its_own_manner():
     assert (bodies(one), bodies(two)) == ([1, 3], [2, 4])
     assert (one.messages[0][0], len(one.messages[0])) == ("first", 2)
     assert (two.messages[0][0], two.messages[0][2]["size"]) == ("t", 1)
+
+
+def test_each_node_has_its_own_tls(tmp_path):
+    authority, server_side = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    authority.issue_cert("localhost").configure_cert(server_side)
+
+    async def scenario():
+        async with Peer() as plain, Peer(tls=server_side, key="k") as safe:
+            tls = f"tls on\ntls.ca_file {tmp_path}/ca.pem\ntls.vhost localhost\nshared_key k"
+            context = upstream(node(plain, "plain"), node(safe, "safe", tls))
+            plugin = make_plugin("output", "forward", "upstream up.conf", context)
+            await flush(plugin, 1, 2)
+            await plain.got(1)
+            await safe.got(1)
+            await plugin.stop()
+            return bodies(plain), bodies(safe)
+
+    assert run(scenario()) == ([1], [2])
 
 
 def test_what_a_node_does_not_take_goes_to_the_next():
