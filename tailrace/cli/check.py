@@ -126,6 +126,10 @@ def guarantee(source: Instance, output: Instance, service: ServiceOptions) -> di
             "guarantee": "best-effort",
             "why": f"{output.name} has no answer to wait for: what is under way when a connection breaks may be lost; {end}",
         }
+    for each in source.processors:
+        if getattr(each.plugin, "answers_early", False):
+            why = f"{each.name} holds in memory what clients have got their answers for, a crash loses that"
+            return {"guarantee": "best-effort", "why": f"{why}; {end}"}
     if source.plugin.replays:
         return {
             "guarantee": "at-least-once",

@@ -425,6 +425,8 @@ class Processor(Plugin[ProcessorO]):
     kind: ClassVar[Kind] = "processor"
     padding: ClassVar[int | None] = 8
     """As of `Filter`, of logs: Fluent Bit writes those anew behind a processor, longer than need be."""
+    answers_early: bool = False
+    """Whether clients get their answers while it still holds what they sent, in memory alone: a crash loses that."""
 
     @abstractmethod
     def process(self, chunk: Chunk) -> Chunk:

@@ -165,3 +165,24 @@ def test_an_odd_value_is_a_warning(check):
     code, out = check(GOOD.replace("tag app", "tag app\n    samples many"), "--deny-warnings")
     assert code == 2
     assert "'many' is no whole number; 0 is taken" in out
+
+
+@pytest.mark.parametrize(("wait", "promised"), [("1s", "at-least-once"), ("2s", "best-effort")])
+def test_what_is_held_after_clients_have_their_answers_is_best_effort(
+    wait, promised, tmp_path, capsys
+):
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        "pipeline:\n"
+        "  inputs:\n"
+        "    - name: opentelemetry\n"
+        "      processors:\n"
+        "        traces:\n"
+        f"          - {{name: sampling, type: tail, sampling_settings: {{decision_wait: {wait}}}}}\n"
+        "  outputs:\n"
+        "    - {name: stdout, match: '*', retry_limit: no_limits}\n"
+    )
+    assert run(["check", str(path), "--format", "json"]) == 0
+    [route] = json.loads(capsys.readouterr().out)["routes"]
+    assert route["guarantee"] == promised
+    assert ("sampling.0 holds in memory" in route["why"]) is (promised == "best-effort")

@@ -73,6 +73,7 @@ class Sampling(Processor[SamplingOptions]):
         conditions = read_conditions(options.conditions, self.context.log.warn)
         self.tail = TailSampling(self, settings, conditions) if is_tail else None
         self.emits_anew = is_tail
+        self.answers_early = self.tail is not None and self.tail.wait > ANSWERED_WITHIN
         self.percentage = 100.0 if is_tail else percentage_of(settings)
         if conditions is not None and not is_tail:
             self.context.log.warn("conditions have no effect: they are for type tail")
