@@ -13,7 +13,8 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, ArrayValue, KeyVa
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ScopeLogs
 
 from tailrace.model import Chunk
-from tailrace.wire.otlp.encode_logs import Limits, LogEncoder, log_requests
+from tailrace.wire.otlp.encode_logs import LogEncoder
+from tailrace.wire.otlp.log_requests import Limits, log_requests
 
 EVENTS, ROUNDS = 500, 30
 BODIES: list[dict[str, Any]] = [

@@ -29,9 +29,10 @@ from tailrace.outputs.opentelemetry.options import OpenTelemetryOptions
 from tailrace.outputs.opentelemetry.sending import Path, Sender, printable
 from tailrace.plugin import Connections, Output, Partial, Refusal, Reject, Retry, output_plugin
 from tailrace.wire.otlp.answer import PartialSuccess
-from tailrace.wire.otlp.encode_logs import Limits, LogEncoder, log_requests
+from tailrace.wire.otlp.encode_logs import LogEncoder
 from tailrace.wire.otlp.encode_metrics import encode_metrics
 from tailrace.wire.otlp.encode_traces import encode_traces
+from tailrace.wire.otlp.log_requests import Limits, log_requests
 
 DEFAULT_BATCH = 1000
 EVENTS_AT_ONCE = 500

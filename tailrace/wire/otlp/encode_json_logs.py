@@ -12,7 +12,8 @@ from typing import Any
 from tailrace.model import Body, Chunk, Group, Metadata
 from tailrace.model.chunk import group_runs
 from tailrace.wire.otlp.encode_json import any_value, as_text, key_values, with_given
-from tailrace.wire.otlp.encode_logs import NOWHERE, Place, as_map, place_of
+from tailrace.wire.otlp.encode_logs import as_map
+from tailrace.wire.otlp.log_requests import NOWHERE, Place, place_of
 
 BODY_KEYS = ("log", "message")
 """The first of these that a record has is the body of the log record; without one the whole record is."""

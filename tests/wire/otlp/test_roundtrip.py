@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from tailrace.model import Chunk
 from tailrace.wire.otlp.decode_logs import LogKeys, decode_logs
-from tailrace.wire.otlp.encode_logs import Limits, LogEncoder, log_requests
+from tailrace.wire.otlp.encode_logs import LogEncoder
+from tailrace.wire.otlp.log_requests import Limits, log_requests
 from tests.wire.otlp.test_protobuf import keys, values
 
 TIMES = st.integers(1, 2**63)
