@@ -167,7 +167,10 @@ class Pipeline:
                 if (rule := match_rule(port.instance, lonely, problems))
             ]
         )
-        names = {port.name for port in outputs}
+        names: dict[str, str] = {}
+        for port in outputs:
+            for word in (port.name, port.instance.unique, port.instance.context.plugin):
+                names.setdefault(word, port.name)
         for port in inputs:
             options, section = port.instance.options, port.instance.section
             if options.routes is not None:
@@ -347,8 +350,21 @@ class Pipeline:
             chunk = apply_steps(chunk, steps)
             book.record_change += chunk.count - count
             book.byte_change += (chunk.measured if chunk.count else 0) - size
-        self._pending.append((chunk, port.source))
+        if port.source.routes and chunk.kind is LOGS and chunk.count:
+            self._part(chunk, port.source)
+        else:
+            self._pending.append((chunk, port.source))
         self._work_off()
+
+    def _part(self, chunk: Chunk, source: Source) -> None:
+        """Decide by conditions where events go, before filters change them; the parts follow one after another."""
+        parts = split_by_routes(chunk, source.routes)
+        if len(parts) > 1:
+            chunk.receipt.hold(len(parts) - 1)
+        for part, names in parts:
+            part.routed = names
+            part.measured = packed_size(part)
+            self._pending.append((part, source))
 
     @property
     def held_bytes(self) -> int:
@@ -467,14 +483,11 @@ class Pipeline:
                 item.chunk.trace.tell_output(instance, result)
 
     def _route(self, chunk: Chunk, source: Source, receipt: Receipt) -> None:
-        if source.routes and chunk.kind is LOGS:
-            for part, names in split_by_routes(chunk, source.routes):
-                targets = tuple(self._outputs_by_name[name] for name in names)
-                self._queue(
-                    part, targets or self._targets(part.tag, source), source, receipt, names
-                )
-        else:
-            self._queue(chunk, self._targets(chunk.tag, source), source, receipt)
+        names = chunk.routed
+        targets = tuple(
+            self._outputs_by_name[name] for name in names if name in self._outputs_by_name
+        )
+        self._queue(chunk, targets or self._targets(chunk.tag, source), source, receipt, names)
 
     def _targets(self, tag: str, source: Source) -> tuple[OutputPort, ...]:
         return self._outputs_by_tag.find(tag) if source.routable else ()

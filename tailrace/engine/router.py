@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from tailrace.config.errors import ConfigError, Problems
@@ -55,7 +55,7 @@ def match_rule(
 
 
 class ConditionalRoute(NamedTuple):
-    """Where events of one input go for which a condition holds; `condition` None: all that is left."""
+    """Where events of one input go for which a condition holds; `condition` None: those for which no other one does."""
 
     name: str
     condition: Condition | None
@@ -64,9 +64,12 @@ class ConditionalRoute(NamedTuple):
 
 
 def read_routes(
-    value: Any, section: Section, outputs: set[str], problems: Problems
+    value: Any, section: Section, outputs: Mapping[str, str], problems: Problems
 ) -> list[ConditionalRoute]:
-    """The `routes` of a YAML input. A route to an output that is not there is left out with a warning."""
+    """The `routes` of a YAML input. A route to an output that is not there is left out with a warning.
+
+    `outputs` gives the name of each output by all that it may be called.
+    """
     place = (section.last("routes") or section).place
     if not isinstance(value, dict):
         problems.add(
@@ -92,7 +95,7 @@ def read_routes(
 
 
 def read_route(
-    signal: str, item: Any, outputs: set[str], problems: Problems, place: Any
+    signal: str, item: Any, outputs: Mapping[str, str], problems: Problems, place: Any
 ) -> ConditionalRoute | None:
     if not isinstance(item, dict):
         problems.add(
@@ -109,13 +112,19 @@ def read_route(
             place=place,
         )
         return None
-    names = [str(target.get("name") if isinstance(target, dict) else target) for target in targets]
-    known = tuple(each for each in names if each in outputs)
-    for each in names:
-        if each not in outputs:
+    known: dict[str, None] = {}
+    for target in targets:
+        names = (
+            [target.get("name"), target.get("fallback")] if isinstance(target, dict) else [target]
+        )
+        found = next((outputs[word] for each in names if (word := str(each)) in outputs), None)
+        if found is not None:
+            known[found] = None
+        if str(names[0]) not in outputs:
+            instead = "its fallback is taken" if found is not None else "it is left out"
             problems.add(
-                f"route '{name}': there is no output '{each}'.",
-                mend=f"Outputs are: {', '.join(sorted(outputs))}.",
+                f"route '{name}': there is no output '{names[0]}'; {instead}.",
+                mend=f"Outputs are: {', '.join(sorted(set(outputs.values())))}.",
                 place=place,
                 severity="warning",
             )
@@ -123,13 +132,13 @@ def read_route(
         return None
     rule = item.get("condition")
     if rule is None or is_default(rule):
-        return ConditionalRoute(name, None, known, signal)
+        return ConditionalRoute(name, None, tuple(known), signal)
     try:
         condition = Condition.parse(rule)
     except ConditionError as error:
         problems.add(f"route '{name}': {error}", place=place)
         return None
-    return ConditionalRoute(name, condition, known, signal)
+    return ConditionalRoute(name, condition, tuple(known), signal)
 
 
 def is_default(rule: Any) -> bool:
@@ -137,25 +146,34 @@ def is_default(rule: Any) -> bool:
     return isinstance(rule, dict) and str(rule.get("default")).lower() in ("true", "yes", "on")
 
 
+CONDITION_SIGNALS = ("logs", "any")
+"""Conditions under other signals never hold, as Fluent Bit documents it."""
+
+
 def split_by_routes(
     chunk: Chunk, routes: list[ConditionalRoute]
 ) -> list[tuple[Chunk, tuple[str, ...]]]:
-    """Parts of a chunk with the outputs each goes to: the first route whose condition holds takes an event.
+    """Parts of a chunk with the outputs each goes to: those of all routes whose condition holds, else those of the default routes.
 
     Compat: Fluent Bit replaces the tag by the route's name, which hides where events came from; here
     the tag stays.
     """
-    chosen: list[int | None] = [None] * chunk.count
-    for number, route in enumerate(routes):
+    chosen: list[tuple[str, ...]] = [()] * chunk.count
+    defaults: dict[str, None] = {}
+    for route in routes:
         if route.condition is None:
-            holds: list[bool] = [True] * chunk.count
-        else:
+            defaults |= dict.fromkeys(route.outputs)
+        elif route.signal in CONDITION_SIGNALS:
             holds = route.condition.mask(chunk.bodies, chunk.metadata, chunk.groups)
-        for index, holding in enumerate(holds):
-            if holding and chosen[index] is None:
-                chosen[index] = number
-    parts = chunk.split(chosen)
-    return [
-        (part, routes[number].outputs if number is not None else ())
-        for number, part in parts.items()
-    ]
+            chosen = [
+                joined(before, route.outputs) if holding else before
+                for before, holding in zip(chosen, holds, strict=True)
+            ]
+    rest = tuple(defaults)
+    parts = chunk.split(names or rest for names in chosen)
+    return [(part, names) for names, part in parts.items()]
+
+
+def joined(names: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
+    """Both, each name once."""
+    return tuple(dict.fromkeys((*names, *more))) if names else more

@@ -116,5 +116,6 @@ def own(part: Chunk, chunk: Chunk) -> Chunk:
     """A part whose bodies nobody else changes, with a share of the receipt."""
     made = part.copy(deep=True)
     made.receipt, made.hops, made.stream = chunk.receipt, chunk.hops, chunk.stream
-    made.passed_by = ()  # another tag is another way: all filters see it
+    # Another tag is another way: all filters see it, and it decides where to.
+    made.passed_by = made.routed = ()
     return made

@@ -136,6 +136,7 @@ class Chunk:
         "passed_by",
         "payload",
         "receipt",
+        "routed",
         "stream",
         "tag",
         "trace",
@@ -179,6 +180,8 @@ class Chunk:
         """How often filters have put these events into the pipeline anew."""
         self.passed_by: tuple[Any, ...] = ()
         """Filters that have done with these events and let them pass if they come again."""
+        self.routed: tuple[str, ...] = ()
+        """Names of the outputs that conditional routes chose for these events; empty: their tag decides."""
         self.stream: Any = None
         """What of a source the events are of (a file), for filters that join events; any value that can be a key."""
 
@@ -405,7 +408,7 @@ class Chunk:
     def come_as(self, other: Chunk) -> Chunk:
         """Say that these events came the way that `other` came: its receipt, source, filters that have done with them. Returns this."""
         self.receipt, self.trace, self.stream = other.receipt, other.trace, other.stream
-        self.hops, self.passed_by = other.hops, other.passed_by
+        self.hops, self.passed_by, self.routed = other.hops, other.passed_by, other.routed
         return self
 
 

@@ -18,7 +18,7 @@ from tailrace.engine.router import (
 from tailrace.model.condition import Condition
 from tailrace.testing import chunk_of, entries_of, make_plugin
 
-OUTPUTS = {"a", "b"}
+OUTPUTS = {"a": "a", "b": "b", "null.1": "b", "null": "a"}
 anything = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.sampled_from(["a", "logs", "$k", "eq"]),
     lambda inner: (
@@ -96,15 +96,29 @@ def test_a_regex_that_can_not_be_used_is_told_with_its_place():
     assert problem.place == Place("test.conf", 2)
 
 
-def test_the_first_route_that_holds_takes_an_event():
-    found, _ = routes({"logs": [when("$k", "1", "a"), when("$k", "1", "b"), when("$k", "2", "b")]})
+def test_an_event_goes_to_the_outputs_of_all_routes_that_hold():
+    found, _ = routes(
+        {"logs": [when("$k", "1", "a"), when("$k", "1", "b", "a"), when("$k", "2", "b")]}
+    )
     chunk = chunk_of([{"k": 1}, {"k": 2}, {"k": 3}, {"k": 1}])
     parts = [(part.bodies, outputs) for part, outputs in split_by_routes(chunk, found)]
     assert parts == [
-        ([{"k": 1}, {"k": 1}], ("a",)),
+        ([{"k": 1}, {"k": 1}], ("a", "b")),
         ([{"k": 2}], ("b",)),
         ([{"k": 3}], ()),
     ]
+
+
+def test_a_default_route_may_stand_first_and_takes_what_no_other_takes():
+    default = {"condition": {"default": "true"}, "to": {"outputs": ["b"]}}
+    found, _ = routes({"logs": [default, when("$k", "1", "a")]})
+    chunk = chunk_of([{"k": 1}, {}])
+    assert [outputs for _, outputs in split_by_routes(chunk, found)] == [("a",), ("b",)]
+
+
+def test_a_condition_under_another_signal_holds_for_no_log():
+    found, _ = routes({"metrics": [when("$k", "1", "a")], "any": [when("$k", "1", "b")]})
+    assert [outputs for _, outputs in split_by_routes(chunk_of([{"k": 1}]), found)] == [("b",)]
 
 
 @pytest.mark.parametrize("default", [{}, {"condition": {"default": "true"}}])
@@ -117,6 +131,18 @@ def test_a_default_route_takes_what_is_left(default):
 def test_outputs_may_be_named_or_mapped():
     [route], problems = routes({"logs": [{"to": {"outputs": ["a", {"name": "b"}]}}]})
     assert (route.outputs, problems) == (("a", "b"), [])
+
+
+def test_an_output_may_be_called_by_its_number_and_by_its_plugin():
+    [route], _ = routes({"logs": [{"to": {"outputs": ["null.1", "null", "b"]}}]})
+    assert route.outputs == ("b", "a")
+
+
+def test_a_fallback_takes_the_place_of_an_output_that_is_not_there():
+    to = {"outputs": [{"name": "none", "fallback": "b"}, {"name": "a", "fallback": "b"}]}
+    [route], [problem] = routes({"logs": [{"name": "r", "to": to}]})
+    assert route.outputs == ("b", "a")
+    assert "its fallback is taken" in problem.what
 
 
 def test_an_output_that_is_not_there_is_left_out_with_a_warning():
@@ -147,7 +173,7 @@ def test_what_is_no_route_is_told(value):
 @given(anything | st.dictionaries(st.just("logs"), st.lists(anything)))
 def test_anything_in_yaml_gives_routes_or_problems(value):
     found, _ = routes(value)
-    assert all(set(route.outputs) <= OUTPUTS for route in found)
+    assert all(set(route.outputs) <= set(OUTPUTS.values()) for route in found)
 
 
 @given(

@@ -42,11 +42,11 @@ def joint(receipts: Iterable[Receipt]) -> Receipt:
 class Way:
     """How the chunks of one stream came, so that what is joined of them goes the same way on."""
 
-    __slots__ = ("hops", "padding", "passed_by", "stream", "tag")
+    __slots__ = ("hops", "padding", "passed_by", "routed", "stream", "tag")
 
     def __init__(self, chunk: Chunk, owner: Any) -> None:
         self.tag = chunk.tag
-        self.stream = chunk.stream
+        self.stream, self.routed = chunk.stream, chunk.routed
         self.passed_by = (*chunk.passed_by, owner)
         self.hops, self.padding = chunk.hops, chunk.padding
 
@@ -62,6 +62,7 @@ class Way:
         made = Chunk(self.tag, times, bodies, metadata, max(1, nbytes))
         made.groups = groups
         made.stream, made.passed_by, made.hops = self.stream, self.passed_by, self.hops
+        made.routed = self.routed
         made.padding, made.receipt = self.padding, joint(receipts)
         return made
 

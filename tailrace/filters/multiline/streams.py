@@ -109,7 +109,7 @@ class Streams:
         return nothing_of(chunk), complete
 
     def _source(self, chunk: Chunk, complete: list[Chunk]) -> Source:
-        key = chunk.tag, chunk.stream, chunk.passed_by
+        key = chunk.tag, chunk.stream, chunk.passed_by, chunk.routed
         source = self._sources.pop(key, None)
         if source is None:
             if len(self._sources) >= MOST_STREAMS:
