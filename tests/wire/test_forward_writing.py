@@ -158,6 +158,13 @@ def test_other_packed_events_are_not_stripped(packed):
     assert not stripped_events(packed)
 
 
+def test_packed_events_of_both_forms_all_lose_their_metadata():
+    packed = msgpack.packb([TIME, {"a": 1}]) + encode_events([EPOCH_NS], [{"m": 1}], [{"a": 2}])
+    chunk = Chunk.of_packed("t", packed, 2, decode_packed)
+    ((_, entries),) = written(chunk, Manner(keep_metadata=False))
+    assert entries == [[TIME, {"a": 1}], [TIME, {"a": 2}]]
+
+
 def test_marks_of_groups_count_as_entries():
     group = Group({"schema": "otlp"}, {"resource": {}})
     chunk = Chunk("t", [EPOCH_NS] * 3, [{"a": 1}, {"a": 2}, {"a": 3}], groups=[group, group, None])

@@ -209,9 +209,6 @@ def options_of(chunk: Chunk, manner: Manner, token: str, count: int) -> dict[str
 
 def bare_events(chunk: Chunk, whole_seconds: bool = False) -> bytes:
     """Events as `[time, body]`, for receivers that know no metadata."""
-    packed = chunk.packed
-    if packed is not None and not whole_seconds and packed.startswith(OLD_HEAD):
-        return packed
     bodies: Sequence[Body] = chunk.bodies
     parts = [b"\x92"] * (3 * len(bodies))
     parts[1::3], parts[2::3] = stamps_of(chunk.times, whole_seconds), encode_bodies(bodies)
@@ -219,7 +216,9 @@ def bare_events(chunk: Chunk, whole_seconds: bool = False) -> bytes:
 
 
 def stripped_events(packed: bytes | None) -> bytes | None:
-    """Packed events with empty metadata as `[time, body]`, without opening them; None if they are not like that."""
+    """Packed events with empty metadata, or none, as `[time, body]`, without opening them; None if they are not like that."""
+    if packed is not None and packed.startswith(OLD_HEAD) and NEW_HEAD not in packed:
+        return packed
     if packed is None or (b"\xff" in packed and GROUP_TIME in packed):
         return None
     source = unpacker(packed)
