@@ -82,6 +82,8 @@ Encode = Callable[
 ]
 
 
+LEAST_PART_BYTES = 8 << 10
+"""Packed chunks of this size on average are opened one by one once they are merged, smaller ones at once."""
 HEAD_BYTES = 2
 """So many bytes tell the forms of packed events apart."""
 
@@ -447,7 +449,8 @@ def merge(chunks: Sequence[Chunk]) -> Chunk:
         whole = b"".join(packed)
         assert first._unpack is not None
         merged = Chunk.of_packed(first.tag, whole, sum(map(len, chunks)), first._unpack)
-        merged.parts = chunks
+        if len(whole) >= LEAST_PART_BYTES * len(chunks):
+            merged.parts = chunks
         return merged
     for chunk in chunks:
         chunk.open()

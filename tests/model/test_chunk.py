@@ -151,6 +151,13 @@ def test_merged_packed_events_stay_packed_if_they_are_of_one_form():
         assert (mixed.packed, mixed.bodies) == (None, [{}, {}])
 
 
+@pytest.mark.parametrize(("nbytes", "has_parts"), [(100, False), (20_000, True)])
+def test_merged_packed_events_are_opened_in_parts_if_those_are_large(nbytes, has_parts):
+    chunks = [Chunk.of_packed("t", b"\x92" * nbytes, 1, max) for _ in range(3)]
+    merged = merge(chunks)
+    assert merged.parts == (chunks if has_parts else None)
+
+
 def test_merged_lines_of_two_keys_keep_their_own():
     merged = merge([Chunk.of_lines("t", [1], key, ["x"], 1) for key in ("log", "msg")])
     assert merged.bodies == [{"log": "x"}, {"msg": "x"}]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from tailrace.model import LOGS, Chunk, merge
+from tailrace.model.chunk import are_alike
 from tailrace.net.gathering import BATCH_BYTES, Inflow
 from tailrace.plugin import joined
 
 
 class ChunkInflow(Inflow[Chunk]):
-    """Small chunks of one tag that stand together become one, if they are decoded anyway."""
+    """Small chunks of one tag that stand together become one, unless they had to be decoded for it."""
 
     def take(self) -> Chunk:
         first = self.pieces.popleft()
@@ -25,10 +26,8 @@ class ChunkInflow(Inflow[Chunk]):
 
 def belong_together(first: Chunk, second: Chunk) -> bool:
     """Whether two chunks may become one without being decoded for it."""
-    return (
-        second.tag == first.tag
-        and first.kind is LOGS
-        and second.kind is LOGS
-        and first.decoded
-        and second.decoded
-    )
+    if second.tag != first.tag or first.kind is not LOGS or second.kind is not LOGS:
+        return False
+    if first.packed is None or second.packed is None:
+        return first.decoded and second.decoded
+    return are_alike((first, second))

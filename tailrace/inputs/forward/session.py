@@ -221,7 +221,7 @@ class Session(asyncio.Protocol):
         if message.signal != LOG_SIGNAL:
             self.put(owner.payload_chunks(tag, message.signal, data), acks)
             return
-        total = count_packed(data, message.size)
+        total = count_packed(data, message.size) if data else 0
         if total is None:
             self.put_entries(message, read_packed(data), len(data))
             return

@@ -45,12 +45,18 @@ def test_small_chunks_of_one_tag_that_stand_together_become_one():
     ]
 
 
-def test_packed_chunks_are_not_decoded_to_become_one():
+def test_packed_chunks_of_one_form_become_one_that_is_packed():
     inflow, source = ChunkInflow(), Connection()
-    packed = b"\x92\x01\x80"
-    add(inflow, source, Chunk.of_packed("t", packed, 1, decode_packed))
-    add(inflow, source, Chunk.of_packed("t", packed, 1, decode_packed))
-    assert [each.packed for each in take_all(inflow)] == [packed, packed]
+    for packed in (b"\x92\x01\x80", b"\x92\x01\x80", b"\x92\x92\x01\x80\x80"):
+        add(inflow, source, Chunk.of_packed("t", packed, 1, decode_packed))
+    add(inflow, source, chunk())
+    found = take_all(inflow)
+    assert [each.packed for each in found] == [
+        b"\x92\x01\x80\x92\x01\x80",
+        b"\x92\x92\x01\x80\x80",
+        None,
+    ]
+    assert [each.count for each in found] == [2, 1, 1]
 
 
 def test_the_receipts_of_all_are_settled_with_the_one():
