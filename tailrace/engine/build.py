@@ -165,6 +165,7 @@ class Builder:
         self.services.check_parsers(self.problems)
         plan.inputs = self._make_all("input", self._inputs_of_share(configuration.inputs))
         plan.filters = self._make_all("filter", configuration.filters)
+        self._refuse_without_match(plan.filters)
         plan.outputs = self._make_all("output", configuration.outputs)
         plan.customs = self._make_all("custom", configuration.customs)
         if self.services.options.processes > 1:
@@ -174,6 +175,17 @@ class Builder:
     def _make_all(self, kind: Kind, sections: Iterable[Section]) -> list[Instance]:
         made = (self._make(kind, section) for section in sections)
         return [instance for instance in made if instance is not None]
+
+    def _refuse_without_match(self, filters: list[Instance]) -> None:
+        for instance in filters:
+            if not instance.options.match and not instance.options.match_regex:
+                self.problems.add(
+                    "it has no match, so no events would come to it.",
+                    mend="Add: match *.",
+                    place=instance.section.place,
+                    where=f"filter {instance.context.plugin} ({instance.name})",
+                    exit_code=FAILED_START,
+                )
 
     def _refuse_exclusive(self, plan: Plan) -> None:
         for instance in (*plan.filters, *plan.outputs):

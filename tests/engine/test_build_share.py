@@ -73,3 +73,25 @@ def test_an_output_that_holds_a_port_is_refused():
 def test_instances_are_called_the_same_in_every_engine():
     names = [{each.unique for each in built(Share(index, 2))[0].inputs} for index in (0, 1)]
     assert names == [{"dummy.0", "tcp.1", "tail.2"}, {"tcp.1", "tail.2"}]
+
+
+def test_a_filter_without_a_match_is_an_error_as_in_fluent_bit():
+    configuration = Configuration(section("service"))
+    configuration.filters = [
+        section("filter", name="grep"),
+        section("filter", name="grep", match="*"),
+    ]
+    problems = Problems()
+    options = read_service(configuration.service, problems)
+    Builder(
+        configuration,
+        options,
+        Log(ListSink()),
+        problems,
+        MetricRegistry(),
+        lambda code: None,
+        Path(),
+    ).build()
+    assert [str(problem) for problem in problems] == [
+        "test, filter grep (grep.0): it has no match, so no events would come to it. Add: match *."
+    ]

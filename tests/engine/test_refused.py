@@ -127,6 +127,7 @@ def test_metrics_tell_of_dead_letters_and_the_storage(tmp_path):
     found = asyncio.run(scenario())
     assert found.pop("tailrace_memory_limit_bytes") > 0
     assert found == {
+        "tailrace_memory_held_bytes": 0,
         "tailrace_storage_full": 0,
         "tailrace_storage_damaged_files_total": 0,
         "tailrace_dead_letters_records_total": 30,
