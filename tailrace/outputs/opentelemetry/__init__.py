@@ -21,18 +21,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from tailrace.config import ConfigError
 from tailrace.model import LOGS, METRICS, PROFILES, TRACES, Chunk
-from tailrace.model.traces import ResourceSpans, ScopeSpans, Traces, traces_chunk
 from tailrace.outputs.opentelemetry.options import OpenTelemetryOptions
 from tailrace.outputs.opentelemetry.sending import Path, Sender, printable
 from tailrace.plugin import Connections, Output, Partial, Refusal, Reject, Retry, output_plugin
 from tailrace.wire.otlp.answer import PartialSuccess
 from tailrace.wire.otlp.encode_logs import LogEncoder
-from tailrace.wire.otlp.encode_metrics import encode_metrics
-from tailrace.wire.otlp.encode_traces import encode_traces
 from tailrace.wire.otlp.log_requests import Limits, log_requests
+
+if TYPE_CHECKING:
+    from tailrace.model.traces import ResourceSpans, ScopeSpans
 
 DEFAULT_BATCH = 1000
 EVENTS_AT_ONCE = 500
@@ -87,10 +88,14 @@ class OpenTelemetry(Output[OpenTelemetryOptions]):
             await self.send_logs(chunk)
             return
         if chunk.kind is METRICS:
+            from tailrace.wire.otlp.encode_metrics import encode_metrics
+
             content = encode_metrics(chunk.payload, self.labels)
         elif chunk.kind is PROFILES:
             content = chunk.payload.data
         else:
+            from tailrace.wire.otlp.encode_traces import encode_traces
+
             content = encode_traces(chunk.payload)
         told = await self.sender.send(self.paths[chunk.kind], content)
         if not told.rejected:
@@ -170,6 +175,8 @@ def pick(chunk: Chunk, events: Sequence[int]) -> Chunk:
 
 def spans_chunk(chunk: Chunk, count: int) -> Chunk:
     """The last `count` spans, with their scopes and resources, as a chunk of their own."""
+    from tailrace.model.traces import Traces, traces_chunk
+
     kept: list[ResourceSpans] = []
     left = count
     for resource in reversed(chunk.payload.resource_spans):

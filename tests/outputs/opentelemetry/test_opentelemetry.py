@@ -6,6 +6,8 @@ import zlib
 
 import cramjam
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import (
     ExportLogsPartialSuccess,
     ExportLogsServiceRequest,
@@ -252,6 +254,27 @@ def test_a_partial_success_counts_as_many_as_refused():
 def test_more_refused_than_sent_is_all():
     _, failure = flush("", lines(2), script=[partly(99, "")])
     assert [refusal.chunk.count for refusal in failure.rejected] == [2]
+
+
+STEPS = st.sampled_from([200, 400, 503, partly(1, "no"), partly(3, "no"), partly(9, "no")])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(STEPS, min_size=1, max_size=6), st.integers(1, 4), st.integers(1, 12))
+def test_each_event_ends_in_one_way_whatever_the_answers(script, batch, count):
+    requests, failure = flush(f"batch_size {batch}", lines(count), script=script)
+    tried = [text for request in requests for text in sent(request)]
+    again, refused = [], []
+    if isinstance(failure, Retry):
+        again = [str(number) for number in range(count)]
+    elif isinstance(failure, Reject):
+        refused = [str(number) for number in range(count)]
+    elif failure is not None:
+        again = [body["log"] for body in failure.retry.bodies] if failure.retry else []
+        refused = [body["log"] for each in failure.rejected for body in each.chunk.bodies]
+    delivered = [text for text in tried if text not in again and text not in refused]
+    assert sorted([*delivered, *again, *refused], key=int) == [str(n) for n in range(count)]
+    assert len(tried) == len(set(tried))
 
 
 def test_a_partial_success_in_json_is_understood():
