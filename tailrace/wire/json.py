@@ -464,10 +464,10 @@ TINY = b"0.0000"
 LARGE = b"e+1"
 PLUS = b"+"
 END_OF_NUMBER = (b",", b"}", b"]")
-TINY_NUMBER = re.compile(rb"0\.0000\d+[,\]}]")
+TINY_NUMBER = re.compile(rb"(?<!\d)0\.0000\d+[,\]}]")
 LARGE_NUMBER = re.compile(rb"e\+1[678][,\]}]")
 NUMBER_OR_TEXT = re.compile(
-    rb'"(?:[^"\\]|\\.)*"|(-?(?:\d(?:\.\d+)?e(?:-\d|\+1[678])|0\.0000\d+))(?=[,\]}])'
+    rb'"(?:[^"\\]|\\.)*"|(-?(?:\d(?:\.\d+)?e(?:-\d|\+1[678])|(?<!\d)0\.0000\d+))(?=[,\]}])'
 )
 
 

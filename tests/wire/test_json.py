@@ -281,6 +281,9 @@ def test_small_exponents_have_two_digits(value, text):
         (0.0001, b"0.0001"),
         (0.00001, b"1e-05"),
         (-0.0000123, b"-1.23e-05"),
+        (10.00001, b"10.00001"),
+        (1700000000.000001, b"1700000000.000001"),
+        ([-20.00001, 0.00001, 1230.00004], b"[-20.00001,1e-05,1230.00004]"),
         ("0.00001,1e+16,", b'"0.00001,1e+16,"'),
         ([1e16, "1e+16", 'q"1e+16,', 0.00002], b'[10000000000000000.0,"1e+16","q\\"1e+16,",2e-05]'),
     ],
@@ -288,6 +291,28 @@ def test_small_exponents_have_two_digits(value, text):
 def test_floats_are_printed_as_c_does(value, text):
     assert json.Encoder().one({"a": value}) == b'{"a":' + text + b"}"
     assert json.Encoder().dated_text([{"a": value}], "d", [0]) == b'{"d":0,"a":' + text + b"}"
+
+
+def near(digits, exponent):
+    return digits * 10.0**exponent
+
+
+FLOATS = (
+    st.floats(allow_nan=False, allow_infinity=False)
+    | st.builds(near, st.integers(-(10**6), 10**6), st.integers(-10, 20))
+    | st.builds(
+        lambda whole, part: whole + part / 10**6, st.integers(-3000, 3000), st.integers(0, 200)
+    )
+)
+
+
+@given(st.lists(FLOATS, min_size=1, max_size=6))
+@example([1e-5, 10.00001])
+def test_a_float_is_the_same_number_whatever_stands_beside_it(values):
+    bodies = [{"a": value, "l": values} for value in values]
+    text = json.Encoder().text(bodies)
+    assert [plain_json.loads(line) for line in text.split(b"\n")] == bodies
+    assert [json.Encoder().one(body) for body in bodies] == text.split(b"\n")
 
 
 @pytest.mark.parametrize("guess", [b"7", b"7,9", b"9,8"])
