@@ -74,6 +74,7 @@ class Session:
         self._loop = asyncio.get_running_loop()
         self._exchanges: dict[int, Exchange] = {}
         self._room = asyncio.Event()
+        self._sent_at = 0.0
         codes = h2.settings.SettingCodes
         self.http = Protocol(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
         # What the connection begins with: settings that are changed later count only once the server has taken them.
@@ -127,6 +128,7 @@ class Session:
         except h2.exceptions.ProtocolError as error:
             raise Unreachable(f"the request can't be sent by HTTP/2: {error}") from error
         self.uses += 1
+        self._sent_at = self._loop.time()
         return number
 
     async def _wait_for_room(self) -> None:
@@ -167,7 +169,7 @@ class Session:
         """Take what the server sends until the connection ends."""
         why = f"{self.peer} closed the connection"
         try:
-            while data := await self.connection.receive():
+            while data := await self._receive():
                 self.heard += 1
                 for event in self.http.receive_data(data):
                     self._handle(event)
@@ -185,6 +187,17 @@ class Session:
                 exchange.fail(self._failure(exchange, why))
             self._exchanges.clear()
             self._room.set()
+
+    async def _receive(self) -> bytes:
+        """What comes next. That nothing came for `net.io_timeout` is no failure while the latest request is younger."""
+        while True:
+            try:
+                return await self.connection.receive()
+            except Unreachable:
+                age = self._loop.time() - self._sent_at
+                waits = self._exchanges and age < self.connection.io_timeout
+                if self.connection.is_lost or not waits:
+                    raise
 
     def _failure(self, exchange: Exchange, why: str) -> Unreachable:
         """A kept connection may have been closed meanwhile; that says nothing of the server."""

@@ -3,6 +3,7 @@
 import asyncio
 
 import hyperframe.frame as frames
+import pytest
 from hpack import Encoder
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +21,7 @@ class Line:
 
     peer = "the server"
     is_lost = False
+    io_timeout = 0.0
 
     def __init__(self, parts):
         self.parts = list(parts)
@@ -28,7 +30,10 @@ class Line:
 
     async def receive(self):
         await asyncio.sleep(0)
-        return self.parts.pop(0) if self.parts else b""
+        part = self.parts.pop(0) if self.parts else b""
+        if isinstance(part, Exception):
+            raise part
+        return part
 
     def write(self, data):
         self.sent += data
@@ -40,11 +45,13 @@ class Line:
         return 0
 
 
-def outcome(parts, body=b"body"):
+def outcome(parts, body=b"body", io_timeout=0.0):
     """What becomes of a request when these bytes come."""
 
     async def scenario():
-        session = Session(Line(parts), 100)
+        line = Line(parts)
+        line.io_timeout = io_timeout
+        session = Session(line, 100)
         listening = asyncio.ensure_future(session.listen())
         async with asyncio.timeout(5):
             answer, _ = await asyncio.gather(
@@ -113,6 +120,15 @@ def test_any_bytes(parts):
 def test_any_frames_in_any_parts(made, size):
     data = b"".join(made)
     outcome([data[at : at + size] for at in range(0, len(data), size)])
+
+
+@pytest.mark.parametrize(("io_timeout", "is_answered"), [(1000.0, True), (0.0, False)])
+def test_silence_before_a_request_does_not_count_against_it(io_timeout, is_answered):
+    silence = Unreachable("it sent nothing")
+    head = frame(frames.HeadersFrame, 1, ["END_HEADERS", "END_STREAM"], HEADERS[0])
+    settings = frame(frames.SettingsFrame, 0, (), [])
+    answer = outcome([settings, silence, head], io_timeout=io_timeout)
+    assert isinstance(answer, Response) == is_answered
 
 
 def test_an_answer_is_one():
