@@ -361,16 +361,18 @@ def _plain(value: Any) -> Any:
 
 def count_events(data: bytes) -> int:
     """How many events there are, without decoding them."""
-    source, count = unpacker(data), 0
-    while source.tell() < len(data):
-        position = source.tell()
-        try:
-            source.skip()
-        except msgpack.OutOfData:
-            raise MsgpackError("an event is cut off", position) from None
-        except (ValueError, RecursionError) as error:
-            raise MsgpackError(str(error), position) from error
-        count += 1
+    source = unpacker(data)
+    skip, tell = source.skip, source.tell
+    count, position, end = 0, 0, len(data)
+    try:
+        while position < end:
+            skip()
+            count += 1
+            position = tell()
+    except msgpack.OutOfData:
+        raise MsgpackError("an event is cut off", position) from None
+    except (ValueError, RecursionError) as error:
+        raise MsgpackError(str(error), position) from error
     return count
 
 

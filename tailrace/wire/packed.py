@@ -223,12 +223,16 @@ def split_packed(packed: bytes, count: int, part_bytes: int) -> list[tuple[bytes
     """The same events in parts of about `part_bytes`, each with its count; what has groups stays in one piece."""
     if len(packed) <= 2 * part_bytes or may_hold_marks(packed):
         return [(packed, count)]
-    parts, begin, events = [], 0, 0
-    for _, end in borders(packed)[0]:
+    source = msgpack.Unpacker(None, max_buffer_size=len(packed) + 1)
+    source.feed(packed)
+    skip, tell = source.skip, source.tell
+    parts, begin, events, enough = [], 0, 0, part_bytes
+    for _ in range(count):
+        skip()
         events += 1
-        if end - begin >= part_bytes:
+        if (end := tell()) >= enough:
             parts.append((packed[begin:end], events))
-            begin, events = end, 0
+            begin, events, enough = end, 0, end + part_bytes
     if events:
         parts.append((packed[begin:], events))
     return parts
