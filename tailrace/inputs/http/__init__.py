@@ -21,34 +21,20 @@ import datetime
 
 import orjson
 
-from tailrace.config import ConfigError, KeyText, Seconds, group, option
+from tailrace.config import ConfigError, KeyText, option
 from tailrace.inputs.http.bodies import read_form, read_json
 from tailrace.model import Body, Chunk
-from tailrace.net.bearer import BearerCheck, BearerOptions
-from tailrace.net.http_server import HttpServer, Request, Response
-from tailrace.net.http_server.intake import Intake, Refusal, admit
-from tailrace.net.http_server.options import (
-    UNPACKED_RATIO,
-    HttpServerOptions,
-    open_http_server,
-)
-from tailrace.net.http_server.tags import clean_tag, tag_getter
-from tailrace.net.options import ListenOptions, ServerTLSOptions
-from tailrace.plugin import Emit, Input, InputOptions, input_plugin
-from tailrace.wire.compression import CompressionError, TooLarge
+from tailrace.net.http_server import Request, Response
+from tailrace.net.http_server.http_input import HttpInput, HttpInputOptions
+from tailrace.net.http_server.intake import Refusal
+from tailrace.net.http_server.tags import clean_tag
+from tailrace.plugin import input_plugin
 
-DEFAULT_PORT = 9880
 FORM = "application/x-www-form-urlencoded"
 JSON_TYPES = ("application/json", "application/x-ndjson")
-SUCCESSES = (200, 201, 204)
 
 
-class HttpOptions(InputOptions):
-    listen: ListenOptions = group()
-    tls: ServerTLSOptions = group()
-    server: HttpServerOptions = group()
-    oauth2: BearerOptions = group("oauth2.")
-
+class HttpOptions(HttpInputOptions):
     add_remote_addr: bool = option(False)
     """Add the address that `X-Forwarded-For` names first to each record, unless it has the key."""
 
@@ -58,83 +44,28 @@ class HttpOptions(InputOptions):
     success_header: list[KeyText] = option(many=True)
     """A header of successful answers: `NAME VALUE`. May be given many times."""
 
-    tag_key: str = option("")
-    """Take the tag from this field of each record (a key or record accessor), if it is text."""
-
-    successful_response_code: int = option(201)
-    """Status of successful answers: 200, 201 or 204."""
-
     enable_health_endpoint: bool = option(False)
     """Answer `GET /health` with the state ok."""
 
-    answer_timeout: Seconds = option(60.0)
-    """Longest time that a request waits for its records to be delivered; then it is answered with 503. 0: without limit."""
-
 
 @input_plugin("http")
-class Http(Input[HttpOptions]):
+class Http(HttpInput[HttpOptions]):
     padding = 4
+    default_port = 9880
 
     def __init__(self, options: HttpOptions) -> None:
         super().__init__(options)
-        self.server: HttpServer | None = None
-        self.intake = Intake(options.server, options.answer_timeout, self.context.metrics)
-        self.get_tag = tag_getter(options.tag_key)
-        self.success = self.make_success(options)
-        self.bearer = BearerCheck(options.oauth2, self.context) if options.oauth2.validate else None
-
-    def make_success(self, options: HttpOptions) -> Response:
-        status = options.successful_response_code
-        if status not in SUCCESSES:
-            self.context.log.warn(f"successful_response_code {status} is not 200, 201 or 204: 201")
-            status = 201
         for name, value in options.success_header:
             if not name.isascii() or "\n" in value or "\r" in value or ":" in name:
                 raise ConfigError(
                     f"success_header: '{name} {value}' is no header.", "Give a name and a value."
                 )
-        return Response(status, b"", tuple(options.success_header))
+        self.answer = Response(self.success, b"", tuple(options.success_header))
 
     @property
     def has_one_tag(self) -> bool:
         """The path of a request is its tag."""
         return False
-
-    @property
-    def replays(self) -> bool:
-        """A client without an answer sends again."""
-        return True
-
-    async def start(self) -> None:
-        options = self.options
-        self.server = await open_http_server(
-            self.handle,
-            options.server,
-            options.listen,
-            options.tls,
-            self.context,
-            DEFAULT_PORT,
-        )
-
-    async def run(self, emit: Emit) -> None:
-        await self.intake.run(emit)
-
-    @property
-    def held_bytes(self) -> int:
-        return self.server.held_bytes if self.server is not None else 0
-
-    async def stop(self) -> None:
-        if self.server is not None:
-            server, self.server = self.server, None
-            await server.close(grace_seconds=0.5)
-        if self.bearer is not None:
-            await self.bearer.close()
-
-    def pause(self) -> None:
-        self.intake.has_room.clear()
-
-    def resume(self) -> None:
-        self.intake.has_room.set()
 
     # Requests
 
@@ -144,13 +75,12 @@ class Http(Input[HttpOptions]):
         if is_health and self.options.enable_health_endpoint:
             return self.health()
         try:
-            if self.bearer is not None:
-                await admit(request, self.bearer, self.context.log)
+            await self.admit(request)
             self.check(request)
             await self.intake.deliver(lambda: self.chunks_of(request), len(request.body))
         except Refusal as refusal:
             return refusal.response()
-        return self.success
+        return self.answer
 
     def check(self, request: Request) -> None:
         """Refuse what is no request with records."""
@@ -167,15 +97,7 @@ class Http(Input[HttpOptions]):
 
     def read(self, request: Request) -> tuple[str, list[Body]]:
         """The request's tag and records."""
-        limit = self.options.server.buffer_max_size * UNPACKED_RATIO
-        try:
-            body = request.unpacked(limit)
-        except TooLarge as error:
-            raise Refusal(413, str(error)) from error
-        except CompressionError as error:
-            # Compat: a body that is not packed as it says is read as it came (conformance: http_gzip).
-            self.context.log.debug(f"{request.peer}: the body is read as it came: {error}")
-            body = request.body
+        body = self.unpacked(request)
         if request.media_type == FORM:
             records = [read_form(body)]
         else:
@@ -204,13 +126,6 @@ class Http(Input[HttpOptions]):
         chunk = Chunk(tag, [now] * len(records), records, None, len(request.body))
         return self.by_tag(chunk) if records else []
 
-    def by_tag(self, chunk: Chunk) -> list[Chunk]:
-        """The chunk by the tags that its records name, if they do."""
-        if self.get_tag is None:
-            return [chunk]
-        tags = [self.get_tag(body) or chunk.tag for body in chunk.bodies]
-        return [part.with_tag(tag) for tag, part in chunk.split(tags).items()]
-
     def health(self) -> Response:
         now = self.context.clock.time_ns()
         seconds, fraction = divmod(now, 1_000_000_000)
@@ -220,5 +135,5 @@ class Http(Input[HttpOptions]):
             "message": "records are taken at this address",
             "timestamp": f"{stamp}.{fraction:09d}Z",
         }
-        headers = self.success.headers
+        headers = self.answer.headers
         return Response(200, orjson.dumps(state, option=orjson.OPT_INDENT_2) + b"\n", headers)

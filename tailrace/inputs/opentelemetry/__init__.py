@@ -26,47 +26,26 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Sequence
 
-from tailrace.config import Seconds, group, option
+from tailrace.config import option
 from tailrace.inputs.opentelemetry import grpc
 from tailrace.inputs.opentelemetry.grpc import GrpcError
 from tailrace.inputs.opentelemetry.signals import Payload, Reader, Taken, endpoints
 from tailrace.model import LOGS, Chunk
-from tailrace.net.bearer import BearerCheck, BearerOptions
-from tailrace.net.http_server import HttpServer, Request, Response
-from tailrace.net.http_server.intake import Intake, Refusal, admit
-from tailrace.net.http_server.options import (
-    UNPACKED_RATIO,
-    HttpServerOptions,
-    open_http_server,
-)
-from tailrace.net.http_server.tags import tag_getter
-from tailrace.net.options import ListenOptions, ServerTLSOptions
-from tailrace.plugin import Emit, Input, InputOptions, input_plugin
-from tailrace.wire.compression import CompressionError, TooLarge
+from tailrace.net.http_server import Request, Response
+from tailrace.net.http_server.http_input import HttpInput, HttpInputOptions
+from tailrace.net.http_server.intake import Refusal
+from tailrace.plugin import input_plugin
 from tailrace.wire.otlp.decode_logs import METADATA_KEY, LogKeys
 from tailrace.wire.otlp.errors import MissingLibrary, OtlpError, TooMany, has_library
 
-DEFAULT_PORT = 4318
 LARGE_BYTES = 256 * 1024
-SUCCESSES = (200, 201, 204)
 GRPC_STATUS = {401: grpc.UNAUTHENTICATED, 413: grpc.RESOURCE_EXHAUSTED, 503: grpc.UNAVAILABLE}
 """What gRPC calls a refusal; others are invalid arguments."""
 
 
-class OpentelemetryOptions(InputOptions):
-    listen: ListenOptions = group()
-    tls: ServerTLSOptions = group()
-    server: HttpServerOptions = group()
-    oauth2: BearerOptions = group("oauth2.")
-
+class OpentelemetryOptions(HttpInputOptions):
     tag_from_uri: bool = option(True)
     """Make the tag of the path (`v1_logs` of `/v1/logs`), unless `tag` is given; off: the tag is the input's name."""
-
-    tag_key: str = option("")
-    """Take the tag of logs from this field of each record (a key or record accessor), if it is text."""
-
-    successful_response_code: int = option(201)
-    """Status of successful answers: 200, 201 or 204."""
 
     raw_traces: bool = option(False)
     """Take traces in JSON as log records: the request as it came, one record."""
@@ -83,65 +62,25 @@ class OpentelemetryOptions(InputOptions):
     encode_profiles_as_log: bool = option(False)
     """Take profiles as log records, with `profiles_support`: the text of each request under `Profile`."""
 
-    answer_timeout: Seconds = option(60.0)
-    """Longest time that a request waits for its data to be delivered; then it is answered with 503. 0: without limit."""
-
 
 @input_plugin("opentelemetry")
-class Opentelemetry(Input[OpentelemetryOptions]):
+class Opentelemetry(HttpInput[OpentelemetryOptions]):
+    default_port = 4318
+
     def __init__(self, options: OpentelemetryOptions) -> None:
         super().__init__(options)
-        self.server: HttpServer | None = None
-        self.intake = Intake(options.server, options.answer_timeout, self.context.metrics)
-        self.bearer = BearerCheck(options.oauth2, self.context) if options.oauth2.validate else None
-        self.get_tag = tag_getter(options.tag_key)
         self.endpoints = endpoints(options.profiles_support)
         keys = LogKeys(options.logs_body_key, options.logs_metadata_key)
         self.reader = Reader(
             keys, options.raw_traces, options.encode_profiles_as_log, self.context.clock
         )
-        self.limit = options.server.buffer_max_size * UNPACKED_RATIO
-        self.success = options.successful_response_code
-        if self.success not in SUCCESSES:
-            self.context.log.warn(
-                f"successful_response_code {self.success} is not 200, 201 or 204: 201"
-            )
-            self.success = 201
-
-    @property
-    def replays(self) -> bool:
-        """A client without an answer sends again."""
-        return True
 
     async def start(self) -> None:
-        options = self.options
         if not has_library():
             self.context.log.warn(
                 "metrics, traces and profiles can't be taken without opentelemetry-proto: pip install tailrace[otlp]"
             )
-        self.server = await open_http_server(
-            self.handle, options.server, options.listen, options.tls, self.context, DEFAULT_PORT
-        )
-
-    async def run(self, emit: Emit) -> None:
-        await self.intake.run(emit)
-
-    @property
-    def held_bytes(self) -> int:
-        return self.server.held_bytes if self.server is not None else 0
-
-    async def stop(self) -> None:
-        if self.server is not None:
-            server, self.server = self.server, None
-            await server.close(grace_seconds=0.5)
-        if self.bearer is not None:
-            await self.bearer.close()
-
-    def pause(self) -> None:
-        self.intake.has_room.clear()
-
-    def resume(self) -> None:
-        self.intake.has_room.set()
+        await super().start()
 
     # Requests
 
@@ -156,8 +95,7 @@ class Opentelemetry(Input[OpentelemetryOptions]):
         is_grpc = endpoint.is_grpc
         taken = Taken()
         try:
-            if self.bearer is not None:
-                await admit(request, self.bearer, self.context.log)
+            await self.admit(request)
             if request.method != "POST":
                 raise Refusal(400, "invalid HTTP method")
             if not request.body:
@@ -218,30 +156,16 @@ class Opentelemetry(Input[OpentelemetryOptions]):
         made: list[Chunk] = []
         for data in self.messages(request, payload):
             for chunk in self.reader.read(payload, data, tag, taken):
-                made += self.by_tag(chunk)
+                made += self.by_tag(chunk) if chunk.kind is LOGS else [chunk]
         return made
 
     def messages(self, request: Request, payload: Payload) -> list[bytes]:
         """The bodies in the request, unpacked."""
         if payload.is_grpc:
             return grpc.messages_of(request, self.limit)
-        try:
-            return [request.unpacked(self.limit)]
-        except TooLarge as error:
-            raise Refusal(413, str(error)) from error
-        except CompressionError as error:
-            # Compat: a body that is not packed as it says is read as it came (Fluent Bit 5.1.1).
-            self.context.log.debug(f"{request.peer}: the body is read as it came: {error}")
-            return [request.body]
+        return [self.unpacked(request)]
 
     def tag_of(self, payload: Payload) -> str:
         if self.options.tag or not self.options.tag_from_uri:
             return self.tag
         return payload.signal.tag
-
-    def by_tag(self, chunk: Chunk) -> list[Chunk]:
-        """The chunk by the tags that its records name, if they do."""
-        if self.get_tag is None or chunk.kind is not LOGS:
-            return [chunk]
-        tags = [self.get_tag(body) or chunk.tag for body in chunk.bodies]
-        return [part.with_tag(tag) for tag, part in chunk.split(tags).items()]

@@ -20,6 +20,7 @@ from tailrace.wire.otlp.decode_traces import decode_traces, decode_traces_json
 from tailrace.wire.otlp.errors import OtlpError
 from tailrace.wire.otlp.profiles import count_profiles, json_text
 from tailrace.wire.otlp.profiles_text import profiles_text
+from tailrace.wire.otlp.protobuf import message, text, uint
 from tailrace.wire.otlp.values import document
 
 PROFILE_KEY = "Profile"
@@ -119,18 +120,7 @@ class Taken:
         if is_json:
             partial = {signal.rejected_name: str(self.rejected), "errorMessage": self.why}
             return orjson.dumps({"partialSuccess": partial})
-        text = self.why.encode("utf-8", "replace")
-        partial_bytes = b"\x08" + varint(self.rejected) + b"\x12" + varint(len(text)) + text
-        return b"\x0a" + varint(len(partial_bytes)) + partial_bytes
-
-
-def varint(number: int) -> bytes:
-    made = bytearray()
-    while number > 127:
-        made.append(number & 127 | 128)
-        number >>= 7
-    made.append(number)
-    return bytes(made)
+        return message(b"\x0a", uint(b"\x08", self.rejected) + text(b"\x12", self.why))
 
 
 class Reader:
