@@ -71,7 +71,10 @@ class Batch:
 
     def merge(self) -> Chunk:
         """The chunk of all items; what lies on disk is read, and stays out of the items. `OSError`, `ValueError`."""
-        return merge([item.chunk.unopened() for item in self.items])
+        merged = merge([item.chunk.unopened() for item in self.items])
+        if merged.kind is not LOGS:
+            merged.open()
+        return merged
 
     def drop_oldest(self) -> Item:
         """Take the oldest item out of a batch that waits."""

@@ -14,7 +14,13 @@ READABLE = (chunkfile.LOGS, chunkfile.METRICS, chunkfile.TRACES, chunkfile.PROFI
 """The kinds of files whose content can be read."""
 
 
-KINDS = {chunkfile.METRICS: METRICS, chunkfile.TRACES: TRACES, chunkfile.PROFILES: PROFILES}
+KINDS = {
+    chunkfile.LOGS: LOGS,
+    chunkfile.METRICS: METRICS,
+    chunkfile.TRACES: TRACES,
+    chunkfile.PROFILES: PROFILES,
+}
+FILE_KINDS = {signal: kind for kind, signal in KINDS.items()}
 
 
 def pack(chunk: Chunk, routes: tuple[str, ...] = ()) -> ChunkFile:
@@ -26,7 +32,9 @@ def pack(chunk: Chunk, routes: tuple[str, ...] = ()) -> ChunkFile:
     if chunk.kind is TRACES:
         from tailrace.wire import ctraces
 
-        return ChunkFile(chunk.tag, ctraces.encode(chunk.payload), chunkfile.TRACES, routes)
+        return ChunkFile(
+            chunk.tag, ctraces.encode(chunk.payload, with_flags=True), chunkfile.TRACES, routes
+        )
     if chunk.kind is PROFILES:
         return ChunkFile(chunk.tag, chunk.payload.data, chunkfile.PROFILES, routes)
     events = chunk.packed
@@ -38,7 +46,7 @@ def pack(chunk: Chunk, routes: tuple[str, ...] = ()) -> ChunkFile:
 def unpack(file: ChunkFile) -> list[Chunk]:
     """The chunks of a file that holds no logs; `ChunkFileError` if it can't be read."""
     kind = KINDS.get(file.kind)
-    if kind is None:
+    if kind is None or kind is LOGS:
         raise ChunkFileError(f"chunks of kind {file.kind} can't be read yet")
     try:
         if kind is PROFILES:

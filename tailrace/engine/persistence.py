@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from tailrace.engine.payloads import STORABLE
 from tailrace.engine.storage import Storage, StoredChunk, sync_files
-from tailrace.model import LOGS, Chunk, Receipt
+from tailrace.model import Chunk, Receipt
 from tailrace.plugin.log import Log
 from tailrace.wire.chunkfile import ChunkFile
 
@@ -130,7 +130,7 @@ class Persistence:
         stub: Chunk | None = None
         for target in targets:
             queued = chunk
-            if chunk.kind is LOGS and (not in_memory or self._lies_better(chunk, target, source)):
+            if not in_memory or self._lies_better(chunk, target, source):
                 queued = stub = stub or file.stub(chunk.tag)
             target.queue.put(
                 queued,
@@ -153,7 +153,7 @@ class Persistence:
         self, chunk: Chunk, receipt: Receipt, output: str, source: Source
     ) -> tuple[Chunk, Receipt, int] | None:
         """Write a chunk for one output that holds too much: its stub, the receipt of that, its bytes; None if the disk won't take it."""
-        if chunk.kind is not LOGS:  # others have no stubs
+        if chunk.kind not in STORABLE:
             return None
         try:
             file = self.storage.write(f"overflow_of_{output}", chunk, (output,))

@@ -18,9 +18,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tailrace.config.errors import ConfigError
-from tailrace.engine.payloads import READABLE, pack, unpack
+from tailrace.engine.payloads import FILE_KINDS, KINDS, READABLE, pack, unpack
 from tailrace.engine.spares import Spares, write_all
 from tailrace.model import Chunk, Decoded
 from tailrace.plugin.dead_letters import SUFFIX as LETTERS_SUFFIX
@@ -78,17 +79,27 @@ class StoredChunk:
         """Its events, read anew."""
         return events_of(self._storage.read(self.path), self.count)[0]
 
+    def load_payload(self) -> Any:
+        """What a file of one set of metrics, traces or profiles holds, read anew."""
+        found = unpack(self._storage.read(self.path))
+        if len(found) != 1:
+            raise ChunkFileError(f"{len(found)} sets stand where one is looked for")
+        return found[0].payload
+
     def stub(self, tag: str) -> Chunk:
-        """A chunk that takes no memory until somebody looks into it."""
+        """A chunk that takes no memory until somebody looks into it; the file must be of logs, or of one set."""
+        if self.kind != chunkfile.LOGS:
+            return Chunk.of_stub(tag, KINDS[self.kind], self.count, self.load_payload)
         chunk = Chunk(tag, [], [], None, 256)
         chunk.defer(self.count, self.load)
         return chunk
 
     def chunks(self, tag: str) -> list[Chunk]:
-        """What the file holds: a stub of logs, or other signals as they are. `OSError`, `ChunkFileError`."""
+        """Stubs of what the file holds; several sets in one file come as they are. `OSError`, `ChunkFileError`."""
         if self.kind == chunkfile.LOGS:
             return [self.stub(tag)]
-        return unpack(self._storage.read(self.path))
+        found = unpack(self._storage.read(self.path))
+        return [self.stub(tag)] if len(found) == 1 else found
 
 
 def blocks(nbytes: int) -> int:
@@ -170,7 +181,7 @@ class Storage:
         except FileNotFoundError:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._write_chunk(path, data)
-        return StoredChunk(self, path, len(data), chunk.count)
+        return StoredChunk(self, path, len(data), chunk.count, kind=FILE_KINDS[chunk.kind])
 
     def _write_chunk(self, path: Path, data: bytes) -> None:
         try:

@@ -101,6 +101,7 @@ LOGS: Final = Signal.LOGS
 METRICS: Final = Signal.METRICS
 TRACES: Final = Signal.TRACES
 PROFILES: Final = Signal.PROFILES
+STUB_BYTES: Final = 256
 MERGEABLE: Final = LOGS | TRACES
 """What `merge` makes one chunk of."""
 
@@ -114,15 +115,17 @@ class Chunk:
 
     `times` are nanoseconds since the epoch, as many as there are bodies. `metadata` is None when all is
     empty, `groups` when no event is in one. `nbytes` is what the chunk costs against memory limits: its raw size, never found by
-    encoding. `payload` holds what a chunk of metrics, traces or profiles carries instead of bodies.
+    encoding.
     """
 
     __slots__ = (
         "_bodies",
+        "_bring",
         "_decode",
         "_groups",
         "_lines",
         "_metadata",
+        "_payload",
         "_times",
         "_unpack",
         "block",
@@ -136,7 +139,6 @@ class Chunk:
         "padding",
         "parts",
         "passed_by",
-        "payload",
         "receipt",
         "routed",
         "stream",
@@ -170,7 +172,8 @@ class Chunk:
         """The chunks whose blocks make up its block: each by itself is small enough for the processor's cache."""
         self._lines: Sequence[str] | None = None
         self.packed: bytes | None = None
-        self.payload: Any = None
+        self._payload: Any = None
+        self._bring: Callable[[], Any] | None = None
         self.receipt: Any = None
         self.trace: Any = None
         """Who is told of its way through the pipeline, if somebody looks."""
@@ -221,7 +224,7 @@ class Chunk:
     @property
     def is_deferred(self) -> bool:
         """Its content is brought from elsewhere when somebody looks; until then it takes no memory."""
-        return self._decode is not None and self.packed is None
+        return self._bring is not None or (self._decode is not None and self.packed is None)
 
     def seal(self, encode: Encode, decode: Decode) -> None:
         """Hold decoded logs as MessagePack, which takes a fraction of their memory, until somebody looks again.
@@ -239,6 +242,8 @@ class Chunk:
 
     def unopened(self) -> Chunk:
         """This chunk; if its content must be brought first, another of the same events, so that this one takes no memory."""
+        if self._bring is not None:
+            return Chunk.of_stub(self.tag, self.kind, self.count, self._bring)
         if self._decode is None or self.packed is not None:
             return self
         twin = Chunk(self.tag, [], [], None, self.nbytes)
@@ -250,15 +255,33 @@ class Chunk:
     def of_payload(cls, tag: str, kind: Signal, payload: Any, count: int, nbytes: int) -> Chunk:
         """Metrics, traces or profiles: `payload` is their own model, `count` its items."""
         chunk = cls(tag, [], [], None, nbytes)
-        chunk.kind, chunk.payload, chunk.count = kind, payload, count
+        chunk.kind, chunk._payload, chunk.count = kind, payload, count
         return chunk
+
+    @classmethod
+    def of_stub(cls, tag: str, kind: Signal, count: int, bring: Callable[[], Any]) -> Chunk:
+        """Metrics, traces or profiles that take no memory until `bring` gives the payload, when somebody looks."""
+        chunk = cls(tag, [], [], None, STUB_BYTES)
+        chunk.kind, chunk._bring, chunk.count = kind, bring, count
+        return chunk
+
+    @property
+    def payload(self) -> Any:
+        """What a chunk of metrics, traces or profiles carries instead of bodies: their own model."""
+        if self._bring is not None:
+            self._payload, self._bring = self._bring(), None
+        return self._payload
+
+    @payload.setter
+    def payload(self, payload: Any) -> None:
+        self._payload, self._bring = payload, None
 
     def __len__(self) -> int:
         return self.count
 
     @property
     def decoded(self) -> bool:
-        return self._bodies is not None
+        return self._bodies is not None and self._bring is None
 
     @property
     def is_raw(self) -> bool:
@@ -334,6 +357,8 @@ class Chunk:
         """Decode now, so that `times` and `metadata` of a packed chunk can be read."""
         if self._bodies is None:
             self._open()
+        elif self._bring is not None:
+            self.payload = self._bring()
 
     def metadata_list(self) -> list[Metadata]:
         """One metadata map per event, made (and kept) if all were empty."""

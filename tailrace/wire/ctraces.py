@@ -3,7 +3,8 @@
     {"resourceSpans": [{"resource": {"attributes": {}, "dropped_attributes_count": 0}, "schema_url": null,
                         "scope_spans": [{"scope": {...}, "spans": [{...}], "schema_url": null}]}]}
 
-Identifiers are lower-case hexadecimal text, what is not set is nil. The form has no place for the flags of spans and links.
+Identifiers are lower-case hexadecimal text, what is not set is nil. The form has no place for the flags of spans and links; where
+no Fluent Bit reads it, they can be put in.
 Several sets may follow one another. What is read is not trusted: anything else is a `TracesError`.
 """
 
@@ -36,10 +37,10 @@ class TracesError(ValueError):
 # Writing
 
 
-def encode(traces: Traces) -> bytes:
-    """One set."""
+def encode(traces: Traces, with_flags: bool = False) -> bytes:
+    """One set. `with_flags`: with those of spans and links, which no Fluent Bit could read."""
     packed: bytes = msgpack.packb(
-        {"resourceSpans": [_resource_map(each) for each in traces.resource_spans]},
+        {"resourceSpans": [_resource_map(each, with_flags) for each in traces.resource_spans]},
         unicode_errors="surrogateescape",
         default=_plain,
     )
@@ -51,18 +52,18 @@ def _plain(value: Any) -> Any:
     return float(value) if isinstance(value, int) else str(value)
 
 
-def _resource_map(resource: ResourceSpans) -> dict[str, Any]:
+def _resource_map(resource: ResourceSpans, with_flags: bool) -> dict[str, Any]:
     return {
         "resource": {
             "attributes": resource.attributes,
             "dropped_attributes_count": resource.dropped_attributes,
         },
         "schema_url": resource.schema_url,
-        "scope_spans": [_scope_map(each) for each in resource.scope_spans],
+        "scope_spans": [_scope_map(each, with_flags) for each in resource.scope_spans],
     }
 
 
-def _scope_map(spans: ScopeSpans) -> dict[str, Any]:
+def _scope_map(spans: ScopeSpans, with_flags: bool) -> dict[str, Any]:
     scope = spans.scope
     return {
         "scope": None
@@ -73,9 +74,20 @@ def _scope_map(spans: ScopeSpans) -> dict[str, Any]:
             "attributes": scope.attributes,
             "dropped_attributes_count": scope.dropped_attributes,
         },
-        "spans": [_span_map(span) for span in spans.spans],
+        "spans": [_flagged_map(span) if with_flags else _span_map(span) for span in spans.spans],
         "schema_url": spans.schema_url,
     }
+
+
+def _flagged_map(span: Span) -> dict[str, Any]:
+    """A span with its flags and those of its links, where they are not 0."""
+    made = _span_map(span)
+    if span.flags:
+        made["flags"] = span.flags
+    for link, link_map in zip(span.links, made["links"], strict=True):
+        if link.flags:
+            link_map["flags"] = link.flags
+    return made
 
 
 def _span_map(span: Span) -> dict[str, Any]:
@@ -181,7 +193,7 @@ def _read_span(top: dict[str, Any]) -> Span:
         _count_in(status, "code"),
         _text_in(status, "message"),
         _text_in(top, "trace_state"),
-        0,
+        _count_in(top, "flags"),
         _text_in(top, "schema_url"),
         _count_in(top, "dropped_attributes_count"),
         _count_in(top, "dropped_events_count"),
@@ -205,6 +217,7 @@ def _read_link(top: dict[str, Any]) -> Link:
         _text_in(top, "trace_state"),
         _attributes_in(top),
         _count_in(top, "dropped_attributes_count"),
+        _count_in(top, "flags"),
     )
 
 

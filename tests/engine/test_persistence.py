@@ -14,12 +14,14 @@ from tailrace.config.errors import InvalidConfiguration
 from tailrace.engine import persistence
 from tailrace.engine.pipeline import Pipeline
 from tailrace.engine.storage import REPLAY_FOLDER, Storage, StoredChunk
-from tailrace.model import Chunk
+from tailrace.model import TRACES, Chunk
+from tailrace.model.traces import ResourceSpans, ScopeSpans, Span, Traces, traces_chunk
 from tailrace.plugin import (
     Input,
     InputOptions,
     Output,
     OutputOptions,
+    Retry,
     input_plugin,
     output_plugin,
 )
@@ -442,5 +444,74 @@ def test_a_fault_in_the_backlog_is_told_and_leaves_the_rest_alone(tmp_path, monk
         async with Life(tmp_path, [SOURCE], [TAKES]) as life:
             await until(lambda: len(life.taken()) == 30)
             assert any("a bug" in text for _, text in life.sink.messages)
+
+    asyncio.run(scenario())
+
+
+@input_plugin("test_spans_source")
+class SpansSource(Input[InputOptions]):
+    """Five chunks of one span each."""
+
+    async def run(self, emit):
+        for number in range(5):
+            scope = ScopeSpans(spans=[Span(f"{number}", flags=257)])
+            await emit(traces_chunk("t", Traces([ResourceSpans(scope_spans=[scope])])))
+        await asyncio.Event().wait()
+
+
+@output_plugin("test_spans_sink")
+class SpansSink(Output[OutputOptions]):
+    """Away until it is told to be there."""
+
+    handles = TRACES
+    keeps_chunks = True
+    is_there = False
+
+    def __init__(self, options):
+        super().__init__(options)
+        self.taken = []
+
+    async def flush(self, chunk):
+        if not self.is_there:
+            raise Retry("away")
+        self.taken += [(span.name, span.flags) for span in chunk.payload.spans()]
+
+
+def test_traces_wait_on_disk_alone_and_come_back_whole(tmp_path):
+    source = {"name": "test_spans_source", "tag": "t", "storage.type": "filesystem"}
+    sink = {
+        "name": "test_spans_sink",
+        "match": "*",
+        "alias": "takes",
+        "retry_limit": "no_limits",
+    }
+
+    async def scenario():
+        async with Life(tmp_path, [source], [sink], storage_max_chunks_up=2) as life:
+            await until(lambda: len(files(tmp_path)) == 5)
+            [port] = life.pipeline.outputs
+            assert [item.chunk.is_deferred for item in port.queue.items()].count(True) == 3
+            port.instance.plugin.is_there = True
+            await until(lambda: len(life.taken()) == 5)
+            assert sorted(life.taken()) == [(f"{number}", 257) for number in range(5)]
+        assert files(tmp_path) == []
+
+    asyncio.run(scenario())
+
+
+def test_a_backlog_of_traces_takes_memory_only_while_it_is_sent(tmp_path):
+    source = {"name": "test_spans_source", "tag": "t", "storage.type": "filesystem"}
+    sink = {"name": "test_spans_sink", "match": "*", "alias": "takes", "retry_limit": "no_limits"}
+
+    async def scenario():
+        async with Life(tmp_path, [source], [sink]):
+            await until(lambda: len(files(tmp_path)) == 5)
+        async with Life(tmp_path, [{"name": "test_silent"}], [sink]) as second:
+            [port] = second.pipeline.outputs
+            await until(lambda: len(list(port.queue.items())) == 5)
+            assert all(item.chunk.is_deferred for item in port.queue.items())
+            port.instance.plugin.is_there = True
+            await until(lambda: len(second.taken()) == 5)
+        assert files(tmp_path) == []
 
     asyncio.run(scenario())

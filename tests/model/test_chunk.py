@@ -277,3 +277,20 @@ def test_a_small_part_of_a_large_group_is_not_sealed():
     chunk.nbytes = 100
     chunk.seal(lambda *events: b"x" * 10_000, lambda packed, count: pytest.fail("sealed"))
     assert chunk.decoded
+
+
+def test_a_stub_brings_its_payload_when_somebody_looks_and_its_twin_leaves_it_alone():
+    brought = []
+
+    def bring():
+        brought.append(1)
+        return "payload"
+
+    stub = Chunk.of_stub("t", METRICS, 3, bring)
+    assert (stub.count, stub.is_deferred, stub.decoded, brought) == (3, True, False, [])
+    twin = stub.unopened()
+    assert (twin.payload, twin.kind, twin.count, twin.is_deferred) == ("payload", METRICS, 3, False)
+    assert (stub.is_deferred, brought) == (True, [1])
+    stub.open()
+    assert (stub.payload, stub.is_deferred, brought) == ("payload", False, [1, 1])
+    assert stub.unopened() is stub

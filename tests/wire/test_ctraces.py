@@ -19,7 +19,7 @@ from tailrace.wire.ctraces import TracesError, decode, encode
 
 words = st.text(max_size=6)
 maybe = st.none() | words
-counts = st.integers(0, 2**32 - 1)
+counts = numbers = st.integers(0, 2**32 - 1)
 times = st.integers(0, 2**64 - 1)
 ids = st.none() | st.binary(min_size=1, max_size=16)
 leaves = (
@@ -68,6 +68,17 @@ sets = st.builds(Traces, st.lists(resources, max_size=2))
 @given(st.lists(sets, max_size=2))
 def test_what_is_written_is_read_again(given_sets):
     assert decode(b"".join(map(encode, given_sets))) == given_sets
+
+
+@given(sets, numbers, numbers)
+def test_flags_are_kept_where_they_are_wanted(traces, of_spans, of_links):
+    for span in traces.spans():
+        span.flags = of_spans
+        for link in span.links:
+            link.flags = of_links
+    assert decode(encode(traces, with_flags=True)) == [traces]
+    for span in decode(encode(traces))[0].spans():
+        assert (span.flags, [link.flags for link in span.links if link.flags]) == (0, [])
 
 
 @given(st.binary(max_size=60))
