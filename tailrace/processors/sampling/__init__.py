@@ -75,6 +75,10 @@ class Sampling(Processor[SamplingOptions]):
         self.emits_anew = is_tail
         self.answers_early = self.tail is not None and self.tail.wait > ANSWERED_WITHIN
         self.percentage = 100.0 if is_tail else percentage_of(settings)
+        if is_tail and self.context.share.count > 1:
+            self.context.log.warn(
+                "each of several processes decides on the spans that came to it: take processes 1"
+            )
         if conditions is not None and not is_tail:
             self.context.log.warn("conditions have no effect: they are for type tail")
 

@@ -5,6 +5,7 @@ import pytest
 from tailrace.config.errors import ConfigError, InvalidConfiguration
 from tailrace.model import Receipt
 from tailrace.model.traces import ResourceSpans, Scope, ScopeSpans, Span, Traces, traces_chunk
+from tailrace.plugin.share import Share
 from tailrace.processors import sampling
 from tailrace.testing import FakeContext, make_plugin
 
@@ -305,3 +306,10 @@ def test_conditions_of_a_head_sampler_are_told_to_be_without_effect():
     section = {"type": "probabilistic", "conditions": ERRORS}
     make_plugin("processor", "sampling", section, context)
     assert "no effect" in context.sink.messages[0][1]
+
+
+def test_several_processes_that_can_not_see_whole_traces_are_warned_of():
+    context = FakeContext()
+    context.share = Share(0, 2)
+    make_plugin("processor", "sampling", {"type": "tail"}, context)
+    assert "processes 1" in context.sink.messages[0][1]
