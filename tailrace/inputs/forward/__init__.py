@@ -87,6 +87,8 @@ class Forward(ServerInput[ForwardOptions]):
         self.unix_mode = read_mode(options.unix_perm)
         if options.unix_path and options.workers > 1:
             raise ConfigError("workers can't be more than 1 with unix_path.", "Leave it out.")
+        if options.workers > 1:
+            self.context.log.info("one loop serves all clients; for more cores set `processes`")
         self.tls = server_tls(options.tls, self.context.config_dir, self.context.log)
         self.inflow = ChunkInflow()
 
