@@ -32,7 +32,11 @@ NEW_HEAD, OLD_HEAD = b"\x92\x92\xd7\x00", b"\x92\xd7\x00"
 EVENT_TIME = struct.Struct(">II")
 HEAD = struct.Struct(">IIIB")
 """An event up to its body: `[[EventTime, {}], ...`."""
-TIME = struct.Struct(">Q")
+HEAD_WITH_METADATA = struct.Struct(">III")
+"""An event up to its metadata."""
+HEAD_WORD = 0x9292D700
+BARE_HEAD = struct.Struct(">BHII")
+"""An event in the form before 2.1, up to its body: `[EventTime, ...`."""
 NO_METADATA = b"\x80"
 SECOND = 1_000_000_000
 MARKS = {0xFFFFFFFF * SECOND: GROUP_BEGIN, 0xFFFFFFFE * SECOND: GROUP_END}
@@ -51,8 +55,13 @@ def _fast() -> Any:
 
 
 @cache
+def _packer() -> Any:
+    return _fast().Encoder(enc_hook=_as_ext)
+
+
+@cache
 def _encoder() -> Callable[[Any], bytes]:
-    encode: Callable[[Any], bytes] = _fast().Encoder(enc_hook=_as_ext).encode
+    encode: Callable[[Any], bytes] = _packer().encode
     return encode
 
 
@@ -188,7 +197,7 @@ def encode_events(
         return b"".join(_grouped(times, metadata, bodies, groups))
     if is_usual(times):
         try:
-            return b"".join(_parts(times, metadata, bodies))
+            return _in_bulk(times, metadata, bodies)
         except UNUSUAL:
             pass
     return b"".join(_each(times, metadata, bodies))
@@ -232,7 +241,7 @@ def encode_each(
         head = HEAD.pack
         try:
             return [
-                head(0x9292D700, time // SECOND, time % SECOND, 0x80) + body
+                head(HEAD_WORD, time // SECOND, time % SECOND, 0x80) + body
                 for time, body in zip(times, map(_encoder(), bodies), strict=True)
             ]
         except UNUSUAL:
@@ -327,19 +336,40 @@ class LineHeads(dict[int, bytes]):
         return made
 
 
-def _parts(
+def _in_bulk(
     times: Sequence[int], metadata: Sequence[Metadata] | None, bodies: Sequence[Body]
-) -> list[bytes]:
-    """Head, time, metadata and body of each event: a third of what packing event by event costs (bench: json_stored_file)."""
+) -> bytes:
+    """Usual events, each written behind the one before: a quarter of what packing event by event costs (bench: json_stored_file)."""
     if len(times) != len(bodies):
         raise MsgpackError(f"{len(times)} times for {len(bodies)} bodies")
-    parts = [NEW_HEAD, b"", NO_METADATA, b""] * len(times)
-    pack = TIME.pack
-    parts[1::4] = [pack(time // SECOND << 32 | time % SECOND) for time in times]
-    if metadata is not None:
-        parts[2::4] = map(_encoder(), metadata)
-    parts[3::4] = map(_encoder(), bodies)
-    return parts
+    written = bytearray()
+    encode_into = _packer().encode_into
+    pack_head, pack_both, head, latest = HEAD.pack, HEAD_WITH_METADATA.pack, b"", -1
+    if metadata is None:
+        for time, body in zip(times, bodies, strict=True):
+            if time != latest:
+                head, latest = pack_head(HEAD_WORD, time // SECOND, time % SECOND, 0x80), time
+            written += head
+            encode_into(body, written, -1)
+    else:
+        for time, meta, body in zip(times, metadata, bodies, strict=True):
+            written += pack_both(HEAD_WORD, time // SECOND, time % SECOND)
+            encode_into(meta, written, -1)
+            encode_into(body, written, -1)
+    return bytes(written)
+
+
+def encode_bare(times: Sequence[int], bodies: Sequence[Body]) -> bytes:
+    """Usual events in the form before 2.1. One of `UNUSUAL` for bodies that the faster encoder does not take."""
+    written = bytearray()
+    encode_into = _packer().encode_into
+    pack_head, head, latest = BARE_HEAD.pack, b"", -1
+    for time, body in zip(times, bodies, strict=True):
+        if time != latest:
+            head, latest = pack_head(0x92, 0xD700, time // SECOND, time % SECOND), time
+        written += head
+        encode_into(body, written, -1)
+    return bytes(written)
 
 
 def encode_time(time_ns: int) -> bytes:

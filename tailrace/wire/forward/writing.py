@@ -16,14 +16,15 @@ from msgpack import UnpackException
 
 from tailrace.model import LOGS, METRICS, Chunk
 from tailrace.model.accessor import Template
-from tailrace.model.chunk import Body
 from tailrace.wire.forward import CHUNK, COMPRESSED, METADATA, SIGNAL, SIGNAL_NUMBERS, SIZE
 from tailrace.wire.msgpack import (
     NEW_HEAD,
     NO_METADATA,
     OLD_HEAD,
     SECOND,
+    UNUSUAL,
     count_events,
+    encode_bare,
     encode_bodies,
     encode_each,
     encode_time,
@@ -209,9 +210,14 @@ def options_of(chunk: Chunk, manner: Manner, token: str, count: int) -> dict[str
 
 def bare_events(chunk: Chunk, whole_seconds: bool = False) -> bytes:
     """Events as `[time, body]`, for receivers that know no metadata."""
-    bodies: Sequence[Body] = chunk.bodies
+    times, bodies = chunk.times, chunk.bodies
+    if is_usual(times) and not whole_seconds:
+        try:
+            return encode_bare(times, bodies)
+        except UNUSUAL:
+            pass
     parts = [b"\x92"] * (3 * len(bodies))
-    parts[1::3], parts[2::3] = stamps_of(chunk.times, whole_seconds), encode_bodies(bodies)
+    parts[1::3], parts[2::3] = stamps_of(times, whole_seconds), encode_bodies(bodies)
     return b"".join(parts)
 
 
