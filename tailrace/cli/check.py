@@ -72,9 +72,16 @@ def look_at_routes(checked: Checked) -> list[dict[str, str]]:
         goes_to = [
             output for output, rule in rules if rule is not None and (not has_one_tag or rule(tag))
         ]
+        chosen = plan.routes.get(source.name)
+        if chosen is not None:
+            named = {name for route in chosen for name in route.outputs}
+            is_whole = any(route.condition is None for route in chosen)
+            goes_to = [
+                output
+                for output in plan.outputs
+                if output.name in named or (output in goes_to and not is_whole)
+            ]
         matched |= {output.name for output in goes_to}
-        if source.options.routes is not None:
-            continue
         if not goes_to and not retags and plan.outputs:
             problems.add(
                 f"no output takes events of tag '{tag}'.",
@@ -97,18 +104,26 @@ def look_at_routes(checked: Checked) -> list[dict[str, str]]:
 
 
 def warn_of_idle_outputs(plan: Plan, matched: set[str], retags: bool, problems: Problems) -> None:
-    has_routes = any(source.options.routes is not None for source in plan.inputs)
-    if retags or has_routes or not plan.inputs:
+    if retags or not plan.inputs:
         return
     for output in plan.outputs:
         if output.name not in matched:
             problems.add(
-                f"match '{output.options.match or output.options.match_regex}' fits no input's tag.",
+                why_idle(plan, output),
                 mend="Tags are: " + ", ".join(s.plugin.tag for s in plan.inputs) + ".",
                 place=output.section.place,
                 where=f"output {output.name}",
                 severity="warning",
             )
+
+
+def why_idle(plan: Plan, output: Instance) -> str:
+    match = output.options.match or output.options.match_regex
+    if not match:
+        return "it has no match, and no route of an input leads to it."
+    if plan.routes:
+        return f"match '{match}' fits no tag of which the routes of inputs leave something."
+    return f"match '{match}' fits no input's tag."
 
 
 def guarantee(source: Instance, output: Instance, service: ServiceOptions) -> dict[str, str]:

@@ -22,6 +22,7 @@ from tailrace.config.options import option_table
 from tailrace.config.source import Configuration, Entry, Section
 from tailrace.engine.context import EngineContext
 from tailrace.engine.metrics import MetricRegistry
+from tailrace.engine.router import ConditionalRoute, all_routes
 from tailrace.engine.service import SERVICE_NAMES_ELSEWHERE, ServiceOptions
 from tailrace.engine.services import Services
 from tailrace.model import Signal
@@ -66,6 +67,8 @@ class Plan:
     filters: list[Instance] = field(default_factory=list)
     outputs: list[Instance] = field(default_factory=list)
     customs: list[Instance] = field(default_factory=list)
+    routes: dict[str, list[ConditionalRoute]] = field(default_factory=dict)
+    """The conditional routes of each input that has some, by its name."""
 
     def instances(self) -> list[Instance]:
         """Every instance, processors too."""
@@ -168,6 +171,7 @@ class Builder:
         self._refuse_without_match(plan.filters)
         plan.outputs = self._make_all("output", configuration.outputs)
         plan.customs = self._make_all("custom", configuration.customs)
+        plan.routes = all_routes(plan.inputs, plan.outputs, self.problems)
         if self.services.options.processes > 1:
             self._refuse_exclusive(plan)
         return plan

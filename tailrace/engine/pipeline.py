@@ -36,7 +36,6 @@ from tailrace.engine.refused import check_secondaries, refusal_handler
 from tailrace.engine.router import (
     TagTable,
     match_rule,
-    read_routes,
     split_by_routes,
 )
 from tailrace.engine.service import ServiceOptions
@@ -167,14 +166,7 @@ class Pipeline:
                 if (rule := match_rule(port.instance, lonely, problems))
             ]
         )
-        names: dict[str, str] = {}
-        for port in outputs:
-            for word in (port.name, port.instance.unique, port.instance.context.plugin):
-                names.setdefault(word, port.name)
         for port in inputs:
-            options, section = port.instance.options, port.instance.section
-            if options.routes is not None:
-                tables.routes[port.name] = read_routes(options.routes, section, names, problems)
             before = known.input_steps.get(port.name, ())
             if [step.instance for step in before] != port.instance.processors or not before:
                 units = self._units("input", port.instance)
@@ -200,7 +192,7 @@ class Pipeline:
         self._outputs_by_name = {port.name: port for port in tables.outputs}
         self._input_steps = tables.input_steps
         for port in tables.inputs:
-            port.source.routes = tables.routes.get(port.name, [])
+            port.source.routes = tables.plan.routes.get(port.name, [])
         for output in tables.outputs:
             output.queue.settings = self._queue_settings(
                 output.instance, tables.plan.services.options

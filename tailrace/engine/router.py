@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tailrace.config.errors import ConfigError, Problems
 from tailrace.config.source import Section
-from tailrace.engine.build import Instance
 from tailrace.model import Chunk
 from tailrace.model.condition import Condition, ConditionError
 from tailrace.model.tag import matcher
+
+if TYPE_CHECKING:
+    from tailrace.engine.build import Instance
 
 CACHED_TAGS = 10_000
 
@@ -61,6 +63,21 @@ class ConditionalRoute(NamedTuple):
     condition: Condition | None
     outputs: tuple[str, ...]
     signal: str = "logs"
+
+
+def all_routes(
+    inputs: Iterable[Instance], outputs: Iterable[Instance], problems: Problems
+) -> dict[str, list[ConditionalRoute]]:
+    """The conditional routes of each input that has some, by its name."""
+    names: dict[str, str] = {}
+    for output in outputs:
+        for word in (output.name, output.unique, output.context.plugin):
+            names.setdefault(word, output.name)
+    return {
+        source.name: read_routes(source.options.routes, source.section, names, problems)
+        for source in inputs
+        if source.options.routes is not None
+    }
 
 
 def read_routes(

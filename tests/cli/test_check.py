@@ -186,3 +186,45 @@ def test_what_is_held_after_clients_have_their_answers_is_best_effort(
     [route] = json.loads(capsys.readouterr().out)["routes"]
     assert route["guarantee"] == promised
     assert ("sampling.0 holds in memory" in route["why"]) is (promised == "best-effort")
+
+
+ROUTED = """
+pipeline:
+  inputs:
+    - name: dummy
+      tag: app
+      routes:
+        logs:
+          - name: errors
+            condition: {rules: [{field: $level, op: eq, value: error}]}
+            to: {outputs: [alarm, nowhere]}
+%s  outputs:
+    - {name: 'null', alias: alarm}
+    - {name: 'null', alias: archive}
+    - {name: 'null', alias: tagged, match: app}
+"""
+REST = "          - {name: rest, condition: {default: true}, to: {outputs: [archive]}}\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "reached", "idle"),
+    [("", ["alarm", "tagged"], ["archive"]), (REST, ["alarm", "archive"], ["tagged"])],
+)
+def test_conditional_routes_are_followed(tmp_path, capsys, more, reached, idle):
+    path = tmp_path / "a.yaml"
+    path.write_text(ROUTED % more)
+    assert run(["check", str(path), "--format", "json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [route["output"] for route in found["routes"]] == reached
+    first, *others = found["problems"]
+    assert "there is no output 'nowhere'" in first["message"]
+    assert [each["where"] for each in others] == [f"output {name}" for name in idle]
+
+
+def test_a_route_that_is_none_is_an_error(tmp_path, capsys):
+    path = tmp_path / "a.yaml"
+    path.write_text(
+        ROUTED % "          - {name: odd, condition: {op: xor}, to: {outputs: [alarm]}}\n"
+    )
+    assert run(["check", str(path)]) == 1
+    assert "route 'odd'" in capsys.readouterr().out
