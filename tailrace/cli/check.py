@@ -33,6 +33,8 @@ def run(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     checked = checked_file(arguments.file)
     routes = look_at_routes(checked) if checked.plan else []
+    if checked.plan:
+        look_at_tasks(checked.plan, checked.problems)
     show = show_json if arguments.format == "json" else show_text
     show(arguments.file, checked.problems, routes)
     if checked.problems.errors:
@@ -101,6 +103,23 @@ def look_at_routes(checked: Checked) -> list[dict[str, str]]:
         ]
     warn_of_idle_outputs(plan, matched, retags, problems)
     return routes
+
+
+def look_at_tasks(plan: Plan, problems: Problems) -> None:
+    """Adds warnings for stream tasks that can't be read: the agent leaves them out."""
+    for section in plan.configuration.stream_tasks:
+        from tailrace.model.sql import SQLError, parse
+
+        text = section.text("exec").strip()
+        try:
+            parse(text if not text or text.endswith(";") else text + ";")
+        except SQLError as error:
+            problems.add(
+                f"the task is left out: {error}",
+                place=section.place,
+                where=f"stream task {section.text('name')}",
+                severity="warning",
+            )
 
 
 def warn_of_idle_outputs(plan: Plan, matched: set[str], retags: bool, problems: Problems) -> None:

@@ -409,7 +409,9 @@ class Pipeline:
         self._pending.append((chunk, emitter))
         self._work_off()
 
-    def inject(self, chunk: Chunk, name: str) -> None:
+    def inject(
+        self, chunk: Chunk, name: str, /, *, routable: bool = True, is_stored: bool = False
+    ) -> None:
         """Take events that something beside the inputs made, under a source's name (stream processor)."""
         book = self.books.inputs.setdefault(name, InputBook())
         chunk.measured = packed_size(chunk)
@@ -419,7 +421,8 @@ class Pipeline:
         if chunk.receipt is None:
             chunk.receipt = Receipt()
         chunk.receipt.hold()
-        source = Source(name, is_stored=self._comes_from_stored(chunk))
+        stored = self.storage is not None and (is_stored or self._comes_from_stored(chunk))
+        source = Source(name, routable, is_stored=stored)
         self._pending.append((chunk, source))
         self._work_off()
 

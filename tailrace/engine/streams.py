@@ -11,8 +11,9 @@ import time as clock
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
+from tailrace.config.types import BOOLEANS
 from tailrace.engine.context import RepeatingTimer
 from tailrace.model import LOGS, Body, Chunk
 from tailrace.model.sql import MISSING, Item, Query, SQLError, number_in, parse
@@ -23,8 +24,13 @@ from tailrace.wire.notation import event_text
 MOST_GROUPS = 100_000
 MOST_SNAPSHOT_EVENTS = 100_000
 
-Emit = Callable[[Chunk, str], None]
-"""Puts a stream's chunk into the pipeline; the second argument is the stream's name."""
+
+class Emit(Protocol):
+    """Puts a stream's chunk into the pipeline, under the stream's name."""
+
+    def __call__(
+        self, chunk: Chunk, name: str, /, *, routable: bool = True, is_stored: bool = False
+    ) -> None: ...
 
 
 @dataclass(slots=True)
@@ -207,6 +213,9 @@ class Task:
         self.log = log
         self.stream = query.name
         self.tag = query.properties.get("tag", query.name)
+        self.routable = BOOLEANS.get(query.properties.get("routable", "on").lower(), True)
+        """Off: the stream is for other tasks alone, no output takes it."""
+        self.is_stored = query.properties.get("storage.type", "").lower() == "filesystem"
         self._convert = text_is_number
         self._slots: deque[Table] = deque([Table(query, text_is_number)])
         self._snapshot: deque[tuple[int, Body]] = deque(
@@ -361,7 +370,7 @@ class StreamProcessor:
         chunk = Chunk(task.tag, times, bodies)
         if origin is not None:
             chunk.receipt, chunk.hops, chunk.stream = origin.receipt, origin.hops, origin.stream
-        self._emit(chunk, task.stream)
+        self._emit(chunk, task.stream, routable=task.routable, is_stored=task.is_stored)
 
 
 def make_tasks(sections: Any, text_is_number: bool, log: Log) -> list[Task]:

@@ -228,3 +228,11 @@ def test_a_route_that_is_none_is_an_error(tmp_path, capsys):
     )
     assert run(["check", str(path)]) == 1
     assert "route 'odd'" in capsys.readouterr().out
+
+
+def test_a_stream_task_that_can_not_be_read_is_a_warning(check, tmp_path):
+    (tmp_path / "s.conf").write_text("[STREAM_TASK]\n    name bad\n    exec SELEC a\n")
+    code, out = check(f"[SERVICE]\n    streams_file {tmp_path}/s.conf\n" + GOOD)
+    assert code == 0
+    assert "warning: " in out
+    assert "stream task bad: the task is left out: " in out

@@ -25,7 +25,11 @@ class Bench:
             for number, query in enumerate(queries)
         ]
         self.tasks = make_tasks(sections, text_is_number, Log(self.sink))
-        self.processor = StreamProcessor(self.tasks, lambda *pair: self.emitted.append(pair))
+        self.processor = StreamProcessor(self.tasks, self.emit)
+
+    def emit(self, chunk, name, /, **way):
+        self.emitted.append((chunk, name))
+        self.way = way
 
     def watch(self, *bodies, tag="app", source="in"):
         self.processor.watch(chunk_of(bodies, tag), source)
@@ -97,6 +101,20 @@ def test_the_tag_of_a_stream_is_its_name_unless_given():
     bench = Bench(select("*"), with_tag)
     bench.watch({"n": 1})
     assert [chunk.tag for chunk, _ in bench.emitted] == ["s", "x.y"]
+
+
+@pytest.mark.parametrize(
+    ("properties", "way"),
+    [
+        ("tag='x'", {"routable": True, "is_stored": False}),
+        ("routable='false'", {"routable": False, "is_stored": False}),
+        ("storage.type='filesystem'", {"routable": True, "is_stored": True}),
+    ],
+)
+def test_a_stream_goes_where_its_properties_say(properties, way):
+    bench = Bench(f"CREATE STREAM s WITH ({properties}) AS SELECT * FROM STREAM:in;")
+    bench.watch({"a": 1})
+    assert bench.way == way
 
 
 def test_a_stream_carries_the_receipt_and_the_hops_of_its_source():
