@@ -175,7 +175,7 @@ class Pipeline:
                     for each, unit in zip(port.instance.processors, units, strict=True)
                 )
                 for number, step in enumerate(before, 1):
-                    self._let_processor_emit(step, before[number:])
+                    self._let_processor_emit(step, before[number:], port.source)
             tables.input_steps[port.name] = before
         if problems.errors:
             raise InvalidConfiguration(problems)
@@ -198,18 +198,20 @@ class Pipeline:
                 output.instance, tables.plan.services.options
             )
 
-    def _let_processor_emit(self, step: FilterStep, following: tuple[FilterStep, ...]) -> None:
-        """What a processor of an input emits anew goes through those behind it, then through the filters."""
+    def _let_processor_emit(
+        self, step: FilterStep, following: tuple[FilterStep, ...], source: Source
+    ) -> None:
+        """What a processor of an input emits anew goes through those behind it, then through the filters, by the input's routes."""
         emit = step.instance.context.on_emit
         assert emit is not None
 
         def pass_on(chunk: Chunk) -> None:
             for each in following:
                 chunk = apply_step(chunk, each)
-            emit(chunk)
+            for part in parts_of(chunk, source):
+                emit(part)
 
-        if following:
-            step.instance.context.on_emit = pass_on
+        step.instance.context.on_emit = pass_on
 
     def _input_port(self, instance: Instance) -> InputPort:
         port = InputPort(instance, self, self.books.inputs.setdefault(instance.name, InputBook()))
@@ -342,7 +344,7 @@ class Pipeline:
             chunk = apply_steps(chunk, steps)
             book.record_change += chunk.count - count
             book.byte_change += (chunk.measured if chunk.count else 0) - size
-        if port.source.routes and chunk.kind is LOGS and chunk.count:
+        if port.source.routes and chunk.count:
             self._part(chunk, port.source)
         else:
             self._pending.append((chunk, port.source))
@@ -350,11 +352,10 @@ class Pipeline:
 
     def _part(self, chunk: Chunk, source: Source) -> None:
         """Decide by conditions where events go, before filters change them; the parts follow one after another."""
-        parts = split_by_routes(chunk, source.routes)
+        parts = parts_of(chunk, source)
         if len(parts) > 1:
             chunk.receipt.hold(len(parts) - 1)
-        for part, names in parts:
-            part.routed = names
+        for part in parts:
             part.measured = packed_size(part)
             self._pending.append((part, source))
 
@@ -839,3 +840,14 @@ class Pipeline:
             await instance.plugin.stop()
         except Exception as error:
             instance.context.log.error(f"did not stop well: {type(error).__name__}: {error}")
+
+
+def parts_of(chunk: Chunk, source: Source) -> list[Chunk]:
+    """A chunk by where the routes of its input send its events; whole, if there are none."""
+    if not source.routes or not chunk.count:
+        return [chunk]
+    parts = []
+    for part, names in split_by_routes(chunk, source.routes):
+        part.routed = names
+        parts.append(part)
+    return parts

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tailrace.config.errors import ConfigError, Problems
 from tailrace.config.source import Section
-from tailrace.model import Chunk
+from tailrace.model import LOGS, Chunk
 from tailrace.model.condition import Condition, ConditionError
 from tailrace.model.tag import matcher
 
@@ -172,9 +172,18 @@ def split_by_routes(
 ) -> list[tuple[Chunk, tuple[str, ...]]]:
     """Parts of a chunk with the outputs each goes to: those of all routes whose condition holds, else those of the default routes.
 
+    Conditions look at logs alone; metrics, traces and profiles go to the default routes of their own signal or of any. Without one
+    they go by their tag (Fluent Bit drops them).
+
     Compat: Fluent Bit replaces the tag by the route's name, which hides where events came from; here
     the tag stays.
     """
+    if chunk.kind is not LOGS:
+        signals = (str(chunk.kind.name).lower(), "any")
+        names = [
+            route.outputs for route in routes if not route.condition and route.signal in signals
+        ]
+        return [(chunk, tuple(dict.fromkeys(name for each in names for name in each)))]
     chosen: list[tuple[str, ...]] = [()] * chunk.count
     defaults: dict[str, None] = {}
     for route in routes:

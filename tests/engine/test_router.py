@@ -16,6 +16,7 @@ from tailrace.engine.router import (
     split_by_routes,
 )
 from tailrace.model.condition import Condition
+from tailrace.model.traces import Traces, traces_chunk
 from tailrace.testing import chunk_of, entries_of, make_plugin
 
 OUTPUTS = {"a": "a", "b": "b", "null.1": "b", "null": "a"}
@@ -119,6 +120,24 @@ def test_a_default_route_may_stand_first_and_takes_what_no_other_takes():
 def test_a_condition_under_another_signal_holds_for_no_log():
     found, _ = routes({"metrics": [when("$k", "1", "a")], "any": [when("$k", "1", "b")]})
     assert [outputs for _, outputs in split_by_routes(chunk_of([{"k": 1}]), found)] == [("b",)]
+
+
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        ({"traces": [{"to": {"outputs": ["a"]}}], "logs": [{"to": {"outputs": ["b"]}}]}, ("a",)),
+        (
+            {"any": [{"to": {"outputs": ["a"]}}], "traces": [{"to": {"outputs": ["b", "a"]}}]},
+            ("a", "b"),
+        ),
+        ({"logs": [{"to": {"outputs": ["b"]}}]}, ()),
+        ({"traces": [when("$k", "1", "a")]}, ()),
+    ],
+)
+def test_traces_go_to_the_default_routes_of_their_signal(value, names):
+    found, _ = routes(value)
+    chunk = traces_chunk("t", Traces())
+    assert split_by_routes(chunk, found) == [(chunk, names)]
 
 
 @pytest.mark.parametrize("default", [{}, {"condition": {"default": "true"}}])

@@ -19,7 +19,7 @@ from tailrace.plugin import (
 )
 from tailrace.testing import ListSink
 
-KEPT, SETTLED, LOST = [], [], []
+KEPT, SETTLED, LOST, CHOSEN = [], [], [], []
 
 
 @input_plugin("test_traces_source")
@@ -46,6 +46,16 @@ class Keeper(Output[OutputOptions]):
         KEPT.extend(span.name for span in chunk.payload.spans())
 
 
+@output_plugin("test_traces_chosen")
+class Chosen(Output[OutputOptions]):
+    """Keeps the names of spans apart."""
+
+    handles = TRACES
+
+    async def flush(self, chunk):
+        CHOSEN.extend(span.name for span in chunk.payload.spans())
+
+
 @output_plugin("test_traces_other")
 class Other(Output[OutputOptions]):
     """Takes all but traces."""
@@ -58,16 +68,16 @@ class Other(Output[OutputOptions]):
 
 @pytest.fixture(autouse=True)
 def clean():
-    for each in (KEPT, SETTLED, LOST):
+    for each in (KEPT, SETTLED, LOST, CHOSEN):
         each.clear()
 
 
-def configuration(processors, alias="one"):
+def configuration(processors, alias="one", routes="{}"):
     return f"""
 service: {{flush: 0.01, grace: 2, hot_reload: on}}
 pipeline:
   inputs:
-    - {{name: test_traces_source, alias: {alias}, processors: {processors}}}
+    - {{name: test_traces_source, alias: {alias}, processors: {processors}, routes: {routes}}}
   outputs:
     - {{name: test_traces_keeper, match: '*'}}
     - {{name: test_traces_other, match: '*'}}
@@ -149,5 +159,20 @@ def test_what_a_sampler_holds_is_decided_before_a_reload_waits_for_its_input(tmp
                 assert (await agent.reload_and_wait()).status == 0
             assert KEPT == ["a", "c"]
             assert not [text for _, text in sink.messages if "not delivered" in text]
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("processors", ["{}", TAIL])
+def test_traces_go_by_the_routes_of_their_input(tmp_path, processors):
+    routes = "{traces: [{to: {outputs: [chosen]}}]}"
+    text = configuration(processors, routes=routes)
+    text += "    - {name: test_traces_chosen, alias: chosen}\n"
+
+    async def scenario():
+        async with running(tmp_path / "a.yaml", text):
+            pass
+        assert KEPT == []
+        assert (["a", "c"] if processors == TAIL else ["a", "b", "c"]) == CHOSEN
 
     asyncio.run(scenario())
