@@ -32,9 +32,9 @@ pipeline:
 """
 OUTPUTS = """
   outputs:
-    - {name: test_keeper, alias: alarm}
-    - {name: test_keeper, alias: archive}
-    - {name: test_keeper, alias: new, match: new}
+    - {name: test_routes_keeper, alias: alarm}
+    - {name: test_routes_keeper, alias: archive}
+    - {name: test_routes_keeper, alias: new, match: new}
 """
 FILTERS = """
   filters:
@@ -64,7 +64,7 @@ class Levels(Input[InputOptions]):
         await asyncio.Event().wait()
 
 
-@output_plugin("test_keeper")
+@output_plugin("test_routes_keeper")
 class Keeper(Output[OutputOptions]):
     """Keeps the tag and level of each event."""
 
