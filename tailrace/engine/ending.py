@@ -52,7 +52,13 @@ def left_of(pipeline: Pipeline) -> list[Left]:
 
 def last_line(pipeline: Pipeline, left: list[Left]) -> str:
     """The sum, for the last line of the log."""
-    delivered = sum(book.delivered for book in pipeline.books.outputs.values())
+    books = pipeline.books.outputs.values()
+    delivered = sum(book.delivered for book in books)
+    given_up = sum(
+        count for book in books for count in (*book.dropped.values(), *book.rejected.values())
+    )
+    if not left and given_up:
+        return f"the end: {delivered} events delivered, {given_up} given up, nothing waits"
     if not left:
         return f"everything is delivered ({delivered} events), the end"
     on_disk, again, lost = (
@@ -60,4 +66,5 @@ def last_line(pipeline: Pipeline, left: list[Left]) -> str:
         sum(each.read_again for each in left),
         sum(each.lost for each in left),
     )
-    return f"the end: {delivered} events delivered, {on_disk} on disk, {again} to come again, {lost} lost"
+    gone = f", {given_up} given up" if given_up else ""
+    return f"the end: {delivered} events delivered, {on_disk} on disk, {again} to come again, {lost} lost{gone}"

@@ -67,5 +67,18 @@ def test_it_says_that_all_is_delivered(tmp_path):
     assert last_line(pipeline, []) == "everything is delivered (30 events), the end"
 
 
+def test_it_says_what_was_given_up(tmp_path):
+    async def scenario():
+        async with Life(tmp_path, [SOURCE], [TAKES]) as life:
+            await until(lambda: len(life.settled) == 3)
+        [book] = life.pipeline.books.outputs.values()
+        book.drop(2, "full")
+        book.reject(3, "400")
+        return life.pipeline
+
+    line = last_line(asyncio.run(scenario()), [])
+    assert line == "the end: 30 events delivered, 5 given up, nothing waits"
+
+
 def test_the_end_has_a_second_at_the_least():
     assert (ending_grace(0), ending_grace(3), ending_grace(-1)) == (1.0, 3.0, None)
