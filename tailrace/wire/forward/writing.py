@@ -140,7 +140,7 @@ def _by_event(chunk: Chunk, manner: Manner) -> list[Message]:
     events = encode_each(chunk.times, metadata, bodies)
     for index, event in enumerate(events):
         token = token_of(event)
-        given = options_of(chunk, manner, token, 0)
+        given = {CHUNK: token, **plain}
         if metadata is not None and metadata[index]:
             given[METADATA] = metadata[index]
         parts[5 * index + 4] = pack(given)
