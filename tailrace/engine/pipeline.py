@@ -208,8 +208,13 @@ class Pipeline:
         def pass_on(chunk: Chunk) -> None:
             for each in following:
                 chunk = apply_step(chunk, each)
-            for part in parts_of(chunk, source):
+            receipt = chunk.receipt
+            if receipt is not None:
+                receipt.hold()  # parts may end at once, and others are still to come
+            for part in parts_of(chunk, source, self.log):
                 emit(part)
+            if receipt is not None:
+                receipt.release()
 
         step.instance.context.on_emit = pass_on
 
@@ -352,7 +357,7 @@ class Pipeline:
 
     def _part(self, chunk: Chunk, source: Source) -> None:
         """Decide by conditions where events go, before filters change them; the parts follow one after another."""
-        parts = parts_of(chunk, source)
+        parts = parts_of(chunk, source, self.log)
         if len(parts) > 1:
             chunk.receipt.hold(len(parts) - 1)
         for part in parts:
@@ -842,12 +847,12 @@ class Pipeline:
             instance.context.log.error(f"did not stop well: {type(error).__name__}: {error}")
 
 
-def parts_of(chunk: Chunk, source: Source) -> list[Chunk]:
+def parts_of(chunk: Chunk, source: Source, log: Log) -> list[Chunk]:
     """A chunk by where the routes of its input send its events; whole, if there are none."""
     if not source.routes or not chunk.count:
         return [chunk]
     parts = []
-    for part, names in split_by_routes(chunk, source.routes):
+    for part, names in split_by_routes(chunk, source.routes, log.error):
         part.routed = names
         parts.append(part)
     return parts

@@ -168,12 +168,15 @@ CONDITION_SIGNALS = ("logs", "any")
 
 
 def split_by_routes(
-    chunk: Chunk, routes: list[ConditionalRoute]
+    chunk: Chunk,
+    routes: list[ConditionalRoute],
+    on_failure: Callable[[str], None] = lambda what: None,
 ) -> list[tuple[Chunk, tuple[str, ...]]]:
     """Parts of a chunk with the outputs each goes to: those of all routes whose condition holds, else those of the default routes.
 
     Conditions look at logs alone; metrics, traces and profiles go to the default routes of their own signal or of any. Without one
     they go by their tag (Fluent Bit drops them).
+    A condition that fails holds for none of the events; `on_failure` is told.
 
     Compat: Fluent Bit replaces the tag by the route's name, which hides where events came from; here
     the tag stays.
@@ -190,7 +193,11 @@ def split_by_routes(
         if route.condition is None:
             defaults |= dict.fromkeys(route.outputs)
         elif route.signal in CONDITION_SIGNALS:
-            holds = route.condition.mask(chunk.bodies, chunk.metadata, chunk.groups)
+            try:
+                holds = route.condition.mask(chunk.bodies, chunk.metadata, chunk.groups)
+            except Exception as error:
+                on_failure(f"route '{route.name}' takes none of {chunk.count} events: {error}")
+                continue
             chosen = [
                 joined(before, route.outputs) if holding else before
                 for before, holding in zip(chosen, holds, strict=True)

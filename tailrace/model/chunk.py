@@ -304,6 +304,8 @@ class Chunk:
 
     @times.setter
     def times(self, times: list[int]) -> None:
+        if self._decode is not None:
+            self._open()
         self._times = times
         self.parts = None
 
@@ -316,6 +318,8 @@ class Chunk:
 
     @metadata.setter
     def metadata(self, metadata: list[Metadata] | None) -> None:
+        if self._decode is not None:
+            self._open()
         self._metadata = metadata
 
     @property
@@ -339,6 +343,8 @@ class Chunk:
 
     @bodies.setter
     def bodies(self, bodies: list[Body]) -> None:
+        if self._decode is not None:
+            self._open()  # times, metadata and groups stay
         self._bodies = bodies
         self.block = self.parts = self._lines = self.packed = self._decode = None
         self.count = len(bodies)
@@ -349,7 +355,8 @@ class Chunk:
             key = self.key
             self.bodies = [{key: line} for line in lines]
         elif self._decode is not None:
-            self._times, self._metadata, self.bodies, self._groups = self._decode()
+            decoded, self._decode = self._decode(), None
+            self._times, self._metadata, self.bodies, self._groups = decoded
         else:
             self._bodies = []
 

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import repeat
+from math import inf
 from typing import Any
 
 from tailrace.model.accessor import MISSING, Accessor, AccessorError
@@ -68,6 +70,8 @@ CONTEXTS: dict[str, Source] = {
 
 NUMBER = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
 Test = Callable[[Any], bool]
+CHUNK_SECONDS = 2.0
+"""How long the patterns of a condition may take for one chunk."""
 
 
 class ConditionError(ValueError):
@@ -77,10 +81,13 @@ class ConditionError(ValueError):
 class Rule:
     """One comparison of one field."""
 
-    def __init__(self, accessor: Accessor, source: Source, test: Test) -> None:
+    def __init__(
+        self, accessor: Accessor, source: Source, test: Test, is_pattern: bool = False
+    ) -> None:
         self.get = accessor.get
         self.source = source
         self.test = test
+        self.is_pattern = is_pattern
 
     def mask(
         self,
@@ -108,6 +115,7 @@ class Condition:
     def __init__(self, rules: list[Rule], is_and: bool) -> None:
         self._rules = rules
         self._is_and = is_and
+        self._limit = patience if any(rule.is_pattern for rule in rules) else nullcontext
 
     @classmethod
     def parse(cls, value: Any) -> Condition:
@@ -130,8 +138,9 @@ class Condition:
         metadata: Sequence[Metadata] | None,
         groups: Sequence[Group | None] | None = None,
     ) -> list[bool]:
-        """For which events it holds."""
-        masks = [rule.mask(bodies, metadata, groups) for rule in self._rules]
+        """For which events it holds. `RegexTimeout` if its patterns take too long."""
+        with self._limit():
+            masks = [rule.mask(bodies, metadata, groups) for rule in self._rules]
         if len(masks) == 1:
             return masks[0]
         join = all if self._is_and else any
@@ -154,7 +163,15 @@ def read_rule(value: Any) -> Rule:
         accessor = Accessor(value["field"])
     except AccessorError as error:
         raise ConditionError(f"field: {error}") from error
-    return Rule(accessor, CONTEXTS[context], make_test(op, value.get("value")))
+    is_pattern = op in ("regex", "not_regex")
+    return Rule(accessor, CONTEXTS[context], make_test(op, value.get("value")), is_pattern)
+
+
+def patience() -> AbstractContextManager[Any]:
+    """Ends patterns that take too long: nobody else has a turn meanwhile."""
+    from tailrace.model.regex import budget
+
+    return budget(CHUNK_SECONDS)
 
 
 def make_test(op: str, wanted: Any) -> Test:
@@ -224,7 +241,10 @@ def as_text(value: Any) -> str:
 def as_number(value: Any) -> float:
     """The number that is compared, of a text as far as it is one; what is missing or no number counts as 0."""
     if isinstance(value, (bool, int, float)):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            return inf if value > 0 else -inf
     if isinstance(value, str):
         found = NUMBER.match(value)
         return float(found.group()) if found else 0.0

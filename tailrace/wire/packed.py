@@ -65,7 +65,7 @@ def _codec() -> Any:
 
 def count_packed(packed: bytes, size: int = 0) -> int | None:
     """How many events there are if `packed` holds nothing else; else None. `size`: how many the sender says there are."""
-    for hint in (size, 0):
+    for hint in (size, 0) if size else (0,):
         try:
             values = hint or count_events(packed)
             if not 0 < values <= len(packed) // LEAST_EVENT_BYTES:

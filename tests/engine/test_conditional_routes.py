@@ -6,11 +6,15 @@ from tailrace.config.load import load
 from tailrace.engine.agent import Agent
 from tailrace.model import Chunk, Receipt
 from tailrace.plugin import (
+    Filter,
+    FilterOptions,
     Input,
     InputOptions,
     Output,
     OutputOptions,
+    filter_plugin,
     input_plugin,
+    joined,
     output_plugin,
 )
 from tailrace.testing import ListSink
@@ -46,6 +50,9 @@ REWRITE = """
 """
 
 
+LEVELS = ["error", "info", "error"]
+
+
 @input_plugin("test_levels")
 class Levels(Input[InputOptions]):
     """Three events, once; `settled` when all of them have ended."""
@@ -56,7 +63,7 @@ class Levels(Input[InputOptions]):
         def on_settled(_):
             Levels.settled += 1
 
-        chunk = Chunk("t", [1, 2, 3], [{"level": each} for each in ("error", "info", "error")])
+        chunk = Chunk("t", [1, 2, 3], [{"level": each} for each in LEVELS])
         receipt = chunk.receipt = Receipt(on_settled)
         receipt.hold()
         await emit(chunk)
@@ -74,6 +81,17 @@ class Keeper(Output[OutputOptions]):
 
     async def flush(self, chunk):
         self.kept += [(chunk.tag, body["level"]) for body in chunk.bodies]
+
+
+@filter_plugin("test_later")
+class Later(Filter[FilterOptions]):
+    """Gives events out a moment after they came."""
+
+    def process(self, chunk):
+        held = chunk.copy()
+        held.receipt = joined([chunk.receipt])
+        self.context.call_later(0.001, lambda: self.context.emit(held))
+        return chunk.select([False] * chunk.count)
 
 
 def run(tmp_path, text):
@@ -119,3 +137,20 @@ def test_joined_events_keep_their_way(tmp_path):
     kept = run(tmp_path, HEAD + joining + OUTPUTS)
     assert kept["alarm"] == [("t", "error")] * 2
     assert kept["archive"] == [("t", "info")]
+
+
+def test_a_condition_that_fails_loses_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr("tailrace.model.condition.CHUNK_SECONDS", 0.02)
+    endless = HEAD.replace("op: eq, value: error", "op: regex, value: '^(\\w+\\w+)+x$'")
+    monkeypatch.setattr(f"{__name__}.LEVELS", ["e" * 60, "info", "e" * 60])
+    kept = run(tmp_path, endless + OUTPUTS)
+    assert [len(kept[name]) for name in ("alarm", "archive", "new")] == [0, 3, 0]
+
+
+def test_what_a_processor_gives_out_later_is_settled_when_all_its_parts_have_ended(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(f"{__name__}.LEVELS", ["info", "error"])
+    head = HEAD.partition("          - name: rest")[0]  # info goes nowhere, and that at once
+    later = head.replace("tag: t", "tag: t\n      processors: {logs: [{name: test_later}]}")
+    assert run(tmp_path, later + OUTPUTS)["alarm"] == [("t", "error")]

@@ -63,6 +63,21 @@ def test_packed_events_are_decoded_once_at_the_first_look(look):
     assert (calls, chunk.packed) == ([b"xyz"], None)
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("times", [9], (9, {"n": 1}, {"m": 1})),
+        ("metadata", [{"x": 1}], (5, {"n": 1}, {"x": 1})),
+        ("bodies", [{"x": 1}], (5, {"x": 1}, {"m": 1})),
+    ],
+)
+def test_what_is_set_before_packed_events_are_opened_counts(name, value, expected):
+    group = Group({}, {"g": 1})
+    chunk = Chunk.of_packed("t", b"x", 1, lambda *_: Decoded([5], [{"m": 1}], [{"n": 1}], [group]))
+    setattr(chunk, name, value)
+    assert (rows(chunk), chunk.groups) == ([expected], [group])
+
+
 def test_a_deferred_chunk_has_its_count_before_its_content():
     chunk = Chunk("t", [], [])
     chunk.defer(2, lambda: Decoded([1, 2], None, [{}, {"a": 1}]))

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from tailrace.model import Group
 from tailrace.model.condition import OPERATORS, Condition, ConditionError
+from tailrace.model.regex import RegexTimeout
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.floats() | st.text(max_size=4),
@@ -191,3 +192,16 @@ def test_resource_and_scope_of_an_event_without_group_may_stand_in_its_body():
     body = {"resource": {"attributes": {"a": "x"}}}
     rules = [rule("$a", "x", context="otel_resource_attributes")]
     assert Condition.parse({"rules": rules}).mask([body, {}], None) == [True, False]
+
+
+def test_a_pattern_without_end_is_ended(monkeypatch):
+    monkeypatch.setattr("tailrace.model.condition.CHUNK_SECONDS", 0.02)
+    with pytest.raises(RegexTimeout):
+        holds("regex", "^(a+)+$", {"a": "a" * 40 + "!"})
+
+
+@pytest.mark.parametrize(
+    ("number", "is_more"), [(10**400, True), (-(10**400), False)], ids=["above", "below"]
+)
+def test_a_number_beyond_floats_is_compared_all_the_same(number, is_more):
+    assert holds("gt", 5, {"a": number}) is is_more

@@ -158,12 +158,12 @@ class Script:
 
 def group_places(groups: Sequence[Group | None], start: int) -> tuple[array[int], bytes]:
     """The place of each record's group (-1: none) where those follow at `start`, and their bodies as they stand there."""
-    places, packed = array("i"), b""
+    places, packed = array("i"), bytearray()
     for group, begin, end in group_runs(groups):
         places.extend([-1 if group is None else start + len(packed)] * (end - begin))
         if group is not None:
             packed += pack(group.body)
-    return places, packed
+    return places, bytes(packed)
 
 
 def read_script(options: LuaOptions, context: Context) -> tuple[bytes, bytes, Path]:
