@@ -8,11 +8,10 @@ Example:
 
 from __future__ import annotations
 
-import sys
-
 from tailrace.config import one_of, option
 from tailrace.model import LOGS, METRICS, PROFILES, TRACES, Chunk, Group
 from tailrace.plugin import Output, OutputOptions, Reject, Retry, output_plugin
+from tailrace.plugin.console import write_stdout
 from tailrace.wire import metrics_text
 from tailrace.wire.notation import event_text, value_text
 from tailrace.wire.records import text_encoder
@@ -69,8 +68,7 @@ class Stdout(Output[StdoutOptions]):
             if self.layout != "json_lines":
                 data += b"\n"
         try:
-            sys.stdout.buffer.write(data)
-            sys.stdout.buffer.flush()
+            await write_stdout(data)
         except BrokenPipeError as error:
             if self.context.is_only_output:
                 self.context.log.warn("who read standard output has gone: the agent ends")
