@@ -130,6 +130,8 @@ class Arguments:
         self.help_plugin: tuple[str, str] | None = None
         self.json_schema = False
         self.verbosity = 0
+        self.warnings: list[tuple[str, str]] = []
+        """What is odd, and how to mend it."""
 
 
 def parse(argv: list[str]) -> Arguments:
@@ -227,7 +229,10 @@ def last_section(made: Arguments, flag: str) -> Section:
 def add_property(made: Arguments, text: str, place: Place) -> None:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
-        raise ArgumentsError(f"-p '{text}' sets nothing. Write it as: -p key=value.")
+        # Compat: the original passes it over.
+        made.warnings.append((f"-p '{text}' sets nothing.", "Write it as: -p key=value."))
+        last_section(made, "-p")
+        return
     last_section(made, "-p").entries.append(Entry(key.strip(), value, place))
 
 

@@ -51,6 +51,8 @@ def load(
     made.env = variables.own
     if arguments is not None:
         add_arguments(made, arguments)
+        for what, mend in arguments.warnings:
+            problems.add(what, mend=mend, place=Place("command line"), severity="warning")
     folder = Path(path).parent if path is not None else Path()
     for entry in made.service.all("parsers_file"):
         for name in names_in(entry):

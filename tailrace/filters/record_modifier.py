@@ -97,9 +97,9 @@ class RecordModifier(Filter[RecordModifierOptions]):
             return chunk
         before = chunk.bodies
         chunk.bodies = bodies = self.reshape(before)
-        was_empty = not all(before)
+        was_untouched = not all(bodies) and bodies == before
         self.append(bodies)
-        if all(bodies) or (was_empty and bodies == before):
+        if was_untouched or all(bodies):
             return chunk
         return chunk.select(map(bool, bodies))
 

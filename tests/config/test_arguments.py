@@ -3,6 +3,7 @@
 import pytest
 
 from tailrace.config.arguments import ArgumentsError, parse
+from tailrace.config.load import load
 
 
 def plugins(argv):
@@ -53,7 +54,6 @@ def test_the_http_servers_address_has_a_short_flag():
         (["agent.conf"], "a configuration is given with -c FILE"),
         (["-f"], "-f needs a value"),
         (["-p", "a=b"], "give -i, -F or -o first"),
-        (["-i", "x", "-p", "ab"], "Write it as: -p key=value"),
         (["--sosreport"], "there is no report"),
         (["-r", "sql"], "add -h"),
     ],
@@ -90,3 +90,10 @@ def test_a_trace_is_given_by_flags():
 def test_a_trace_that_makes_no_sense_is_refused(argv):
     with pytest.raises(ArgumentsError):
         parse(argv)
+
+
+def test_a_property_without_a_value_is_passed_over_with_a_warning():
+    made, problems = load(None, parse(["-i", "x", "-p", "ab", "-o", "y"]), {})
+    assert [entry.name for entry in made.inputs[0]] == ["name"]
+    [problem] = problems
+    assert (problem.severity, problem.mend) == ("warning", "Write it as: -p key=value.")
