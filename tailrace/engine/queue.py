@@ -495,8 +495,8 @@ class OutputQueue:
         elif not lane.items:
             lane.urgent = False
             self._forget(lane)
-        elif self._is_due_early(lane):
-            self._make_ready(lane)
+        elif self._is_due_early(lane) or lane.items[0].born <= lane.due <= self._loop.time():
+            self._make_ready(lane)  # the latter: more than one flush takes was due
         else:
             self._wait_for_flush(lane)
 

@@ -7,7 +7,8 @@ import pytest
 
 from tailrace.engine.books import OutputBook
 from tailrace.engine.queue import OutputQueue, QueueSettings
-from tailrace.model import TRACES, Chunk, Decoded, Receipt
+from tailrace.model import METRICS, TRACES, Chunk, Decoded, Receipt
+from tailrace.model.metrics import MetricKind, MetricSet, metrics_chunk
 from tailrace.model.traces import ResourceSpans, ScopeSpans, Span, Traces, traces_chunk
 from tailrace.plugin import Output, OutputOptions, Partial, Reject, Retry
 from tailrace.plugin.log import Log
@@ -85,6 +86,28 @@ def test_small_chunks_of_one_tag_are_merged_in_order():
         await bench.until_empty()
         assert bench.output.flushed == [[0, 1, 2]]
         assert bench.settled == [(0, ""), (0, ""), (0, "")]
+
+    asyncio.run(scenario())
+
+
+def test_all_that_is_due_is_flushed_though_it_takes_several_flushes():
+    """Metrics are not merged: each of their chunks is a flush of its own, at the same beat."""
+
+    class Names(Recorder):
+        handles = METRICS
+
+        async def flush(self, chunk):
+            self.flushed.append(chunk.payload.metrics[0].name)
+
+    async def scenario():
+        beat = asyncio.get_running_loop().time() + 0.01
+        bench = Bench(Names(), first_beat=beat, flush_interval=3600)
+        for name in "abc":
+            metrics = MetricSet()
+            metrics.metric(MetricKind.GAUGE, name)
+            bench.put(metrics_chunk("t", metrics))
+        await bench.until_empty()
+        assert bench.output.flushed == ["a", "b", "c"]
 
     asyncio.run(scenario())
 
