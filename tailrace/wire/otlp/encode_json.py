@@ -13,11 +13,14 @@ from typing import Any
 import orjson
 
 from tailrace.model import Body
-from tailrace.wire.json import encode as encode_json
+from tailrace.wire.json import Encoder
+
+ENCODE = Encoder(escape_unicode=False).one
+"""Text beyond ASCII stands as it is, as in Fluent Bit."""
 
 
 def as_text(document: Body, pretty: bool) -> bytes:
-    text = encode_json(document)
+    text = ENCODE(document)
     return orjson.dumps(orjson.loads(text), option=orjson.OPT_INDENT_2) if pretty else text
 
 

@@ -379,3 +379,7 @@ def test_pretty_traces_are_the_same_document():
     pretty = traces_json(traces, pretty=True)
     assert b'\n  "resourceSpans": [' in pretty
     assert json.loads(pretty) == json.loads(traces_json(traces))
+
+
+def test_text_beyond_ascii_stands_as_it_is():
+    assert '"ünï"'.encode() in traces_json(Traces([ResourceSpans({"ünï": "x"})]))
