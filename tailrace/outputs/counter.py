@@ -11,10 +11,9 @@ Serialized events are all that the flush holds as MessagePack: before and behind
 
 from __future__ import annotations
 
-import sys
-
 from tailrace.model import LOGS, METRICS, PROFILES, TRACES, Chunk, group_runs
 from tailrace.plugin import Output, OutputOptions, Retry, output_plugin
+from tailrace.plugin.console import write_stdout
 from tailrace.wire.packed import may_hold_marks
 
 
@@ -35,8 +34,7 @@ class Counter(Output[CounterOptions]):
             f'"log_records":{logs},"total":{events}}}\n'
         )
         try:
-            sys.stdout.write(line)
-            sys.stdout.flush()
+            await write_stdout(line.encode())
         except OSError as error:
             raise Retry(f"standard output can't be written: {error.strerror}") from error
 

@@ -12,12 +12,11 @@ Bytes are those of the events as MessagePack.
 
 from __future__ import annotations
 
-import sys
-
 from tailrace.config import option
 from tailrace.config.types import one_of
 from tailrace.model import Chunk
 from tailrace.plugin import Output, OutputOptions, Retry, output_plugin
+from tailrace.plugin.console import write_stdout
 from tailrace.wire.msgpack import encode_events
 
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
@@ -66,8 +65,7 @@ class Flowcounter(Output[FlowcounterOptions]):
         else:
             self.count(self.context.clock.time_ns() // 1_000_000_000, chunk, lines)
         try:
-            sys.stdout.write("".join(lines))
-            sys.stdout.flush()
+            await write_stdout("".join(lines).encode())
         except OSError as error:
             raise Retry(f"standard output can't be written: {error.strerror}") from error
 
