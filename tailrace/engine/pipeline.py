@@ -409,6 +409,8 @@ class Pipeline:
         if self.tag_records.enabled:
             self._count_tag(chunk, emitter.name)
         chunk.hops += 1
+        if chunk.stream is None:
+            chunk.stream = emitter.name, None
         if chunk.receipt is None:
             chunk.receipt = Receipt()
         chunk.receipt.hold()

@@ -188,7 +188,10 @@ class Chunk:
         self.routed: tuple[str, ...] = ()
         """Names of the outputs that conditional routes chose for these events; empty: their tag decides."""
         self.stream: Any = None
-        """What of a source the events are of (a file), for filters that join events; any value that can be a key."""
+        """What of a source the events are of (a file), for filters that join events; any value that can be a key.
+
+        In the pipeline a pair of the source's name and that.
+        """
 
     @classmethod
     def of_lines(

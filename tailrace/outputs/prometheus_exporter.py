@@ -111,9 +111,10 @@ class PrometheusExporter(Output[PrometheusExporterOptions]):
         return self._server.ports[0]
 
     async def flush(self, chunk: Chunk) -> None:
-        """Put metrics in the place of the last ones of the same tag and names."""
+        """Put metrics in the place of the last ones of the same source, tag and names."""
         metrics: MetricSet = chunk.payload
-        key = (chunk.tag, *sorted({metric.full_name for metric in metrics.metrics}))
+        names = sorted({metric.full_name for metric in metrics.metrics})
+        key = (chunk.stream[0] if chunk.stream else "", chunk.tag, *names)
         labelled = MetricSet(
             metrics.metrics, {**metrics.static_labels, **self._labels}, external=metrics.external
         )

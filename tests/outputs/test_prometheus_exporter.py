@@ -59,6 +59,14 @@ def test_metrics_of_one_tag_and_other_names_do_not_replace_each_other():
     assert 'misses{path="/a"} 2' in text
 
 
+def test_metrics_of_two_sources_do_not_replace_each_other():
+    one, other = counter(1), counter(2, label="/b")
+    one.stream, other.stream = ("first", None), ("second", None)
+    _, _, text = served("", one, other)
+    assert 'hits{path="/a"} 1' in text
+    assert 'hits{path="/b"} 2' in text
+
+
 def test_labels_and_times_are_added():
     _, _, text = served("add_label site lab\nadd_label env x y\nadd_timestamp on", counter(1))
     assert 'hits{site="lab",env="x y",path="/a"} 1 1700000000000' in text
