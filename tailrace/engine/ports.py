@@ -178,7 +178,6 @@ class Tables:
         self.outputs_by_tag = TagTable([])
         self.input_steps: dict[str, tuple[FilterStep, ...]] = {}
         """The processors of each input, by its name."""
-        """Conditional ones, by the name of the input."""
 
     def port_of(self, instance: Instance) -> Any:
         """The port of an instance that runs already."""

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,9 @@ from tailrace.engine.build import Builder
 from tailrace.engine.metrics import MetricRegistry
 from tailrace.engine.pipeline import Pipeline
 from tailrace.engine.service import ServiceOptions
-from tailrace.model import Chunk, Group, Receipt
+from tailrace.engine.storage import Storage
+from tailrace.model import LOGS, TRACES, Chunk, Group, Receipt
+from tailrace.model.traces import ResourceSpans, ScopeSpans, Span, Traces, traces_chunk
 from tailrace.plugin import (
     Filter,
     FilterOptions,
@@ -32,11 +35,19 @@ from tailrace.plugin import (
 from tailrace.plugin.log import Log
 from tailrace.plugin.tag_records import TagRecords
 from tailrace.testing import ListSink
+from tailrace.wire.msgpack import packed_events
+from tailrace.wire.packed import decode_packed
 
 
 class CountOptions(InputOptions):
     chunks: int = 5
     """How many chunks to emit."""
+
+    form: str = "decoded"
+    """In which form the events come: decoded, packed (as forward gives them), traces, or mixed."""
+
+
+FORMS = ("decoded", "packed", "traces")
 
 
 @input_plugin("test_source")
@@ -46,12 +57,26 @@ class CountingSource(Input[CountOptions]):
     async def run(self, emit):
         self.settled = []
         for number in range(self.options.chunks):
-            bodies = [{"n": number * 10 + index} for index in range(10)]
-            chunk = Chunk(f"{self.tag}.{number % 3}", [0] * 10, bodies)
-            first, second = (Group({}, {"first": number * 10 + at}) for at in (0, 4))
-            chunk.groups = [*[first] * 4, *[second] * 3, *[None] * 3]
+            form = self.options.form
+            form = FORMS[number % 3] if form == "mixed" else form
+            chunk = chunk_of(f"{self.tag}.{number % 2}", number * 10, form)
             chunk.receipt = Receipt(lambda receipt, number=number: self.settled.append(number))
             await emit(chunk)
+
+
+def chunk_of(tag, start, form):
+    """Ten events from `start` on, of which four are in one group and three in another; of traces as many spans."""
+    numbers = range(start, start + 10)
+    if form == "traces":
+        spans = [Span(str(number), bytes([number % 256]) * 16) for number in numbers]
+        return traces_chunk(tag, Traces([ResourceSpans({}, 0, [ScopeSpans(None, spans)])]))
+    bodies = [{"n": number} for number in numbers]
+    first, second = (Group({}, {"first": start + at}) for at in (0, 4))
+    chunk = Chunk(tag, [0] * 10, bodies)
+    chunk.groups = [*[first] * 4, *[second] * 3, *[None] * 3]
+    if form == "packed":
+        return Chunk.of_packed(tag, packed_events(chunk), 10, decode_packed)
+    return chunk
 
 
 class SeedOptions(FilterOptions):
@@ -103,6 +128,8 @@ class FailingOptions(OutputOptions):
 class FailingSink(Output[FailingOptions]):
     """Takes, refuses or asks for a retry, at random."""
 
+    handles = LOGS | TRACES
+
     def __init__(self, options):
         super().__init__(options)
         self.random = random.Random(options.seed)
@@ -111,7 +138,11 @@ class FailingSink(Output[FailingOptions]):
 
     async def flush(self, chunk):
         await asyncio.sleep(0)
+        if chunk.kind is TRACES:
+            self.flush_spans([int(span.name) for span in chunk.payload.spans()])
+            return
         groups = chunk.groups or [None] * chunk.count
+        assert len(chunk.times) == chunk.count == len(chunk.bodies)
         self.in_wrong_groups += [
             body["n"]
             for body, group in zip(chunk.bodies, groups, strict=True)
@@ -123,6 +154,11 @@ class FailingSink(Output[FailingOptions]):
             errors = [Retry("busy"), Reject("refused"), ValueError("a bug"), OSError("network")]
             raise self.random.choice(errors)
         self.taken += [body["n"] for body in chunk.bodies]
+
+    def flush_spans(self, numbers):
+        if self.random.random() < self.options.failing:
+            raise self.random.choice([Retry("busy"), Reject("refused"), ValueError("a bug")])
+        self.taken += numbers
 
     def take_some(self, chunk):
         """An answer for each event: taken, to be sent again, or refused."""
@@ -188,11 +224,17 @@ async def run_until_done(pipeline, expected_chunks):
     filters=st.integers(0, 3),
     outputs=st.lists(st.sampled_from([0.0, 0.3, 1.0]), min_size=1, max_size=3),
     workers=st.integers(0, 3),
+    form=st.sampled_from([*FORMS, "mixed"]),
+    stored=st.booleans(),
 )
-def test_the_books_balance_at_every_moment(seed, inputs, filters, outputs, workers):
-    async def scenario():
+def test_the_books_balance_at_every_moment(seed, inputs, filters, outputs, workers, form, stored):
+    async def scenario(storage):
+        kind = {"storage__type": "filesystem"} if storage else {}
         made = configuration(
-            [{"name": "test_source", "tag": f"in{n}"} for n in range(inputs)],
+            [
+                {"name": "test_source", "tag": f"in{n}", "form": form, "chunks": 6, **kind}
+                for n in range(inputs)
+            ],
             [{"name": "test_shuffle", "match": "*", "seed": seed + n} for n in range(filters)],
             [
                 {
@@ -207,16 +249,25 @@ def test_the_books_balance_at_every_moment(seed, inputs, filters, outputs, worke
         )
         plan, problems, sink = build(made)
         assert not problems.errors
-        pipeline = Pipeline(plan, Log(sink))
-        left = await run_until_done(pipeline, expected_chunks=5 * inputs)
+        pipeline = Pipeline(plan, Log(sink), storage)
+        left = await run_until_done(pipeline, expected_chunks=6 * inputs)
         assert left == 0
         assert pipeline.books.check() == []
+        assert not storage or storage.files() == []
         for port in pipeline.outputs:
             book = pipeline.books.outputs[port.name]
             assert book.delivered == len(port.instance.plugin.taken)
             assert port.instance.plugin.in_wrong_groups == []
 
-    asyncio.run(scenario())
+    with TemporaryDirectory() as folder:
+        storage = Storage(Path(folder), Log(ListSink())) if stored else None
+        if storage is not None:
+            storage.open()
+        try:
+            asyncio.run(scenario(storage))
+        finally:
+            if storage is not None:
+                storage.close()
 
 
 def test_the_rate_gate_holds_an_input_back():
