@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 LOG_SIGNAL = 0
 MOST_UNREAD_ACKS = 1 << 20
 """Bytes of answers that a client may leave unread; then its connection is closed."""
+LAST_LOOK_SECONDS, MOST_LAST_LOOKS = 0.02, 10
+"""At the end a connection is read until it is quiet for so long, or has been looked at so often."""
 MESSAGE_PADDING = 4
 """What Fluent Bit writes more than need be for an event that came as a message of its own; the other modes have none."""
 
@@ -108,16 +110,23 @@ class Session(asyncio.Protocol):
             self.transport.abort()
 
     def shut(self) -> None:
-        """Read no more; who waits for answers gets a moment for them."""
+        """Take what has come, but no more; who waits for answers gets a moment for them."""
+        self.owner.acceptor.spawn(self.leave())
+
+    async def leave(self) -> None:
+        """What the system holds for this connection would be lost with it, and not all clients ask for answers."""
+        for _ in range(MOST_LAST_LOOKS):
+            before = self.heard_at
+            await asyncio.sleep(LAST_LOOK_SECONDS)
+            if self.heard_at == before:
+                break
         self.pause()
         self.is_over = True
-        if self.unacknowledged:
-            self.owner.acceptor.spawn(self.finish())
-        else:
-            self.transport.close()
+        await self.finish()
 
     async def finish(self) -> None:
-        await self.all_acknowledged.wait()
+        if self.unacknowledged:
+            await self.all_acknowledged.wait()
         self.transport.close()
 
     def end(self) -> None:

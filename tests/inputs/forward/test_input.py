@@ -145,6 +145,21 @@ def test_events_of_clients_that_end_are_kept_when_the_input_stops():
     serve(scenario)
 
 
+def test_what_clients_have_sent_is_taken_when_the_input_stops():
+    async def scenario(server):
+        _, writer = await server.connect()
+        writer.write(pack(["a", 1, {"n": 1}]))
+        await server.until(lambda: server.chunks)
+        writer.write(pack(["a", 1, {"n": 2}]))
+        server.task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await server.task
+        assert [body["n"] for _, body in server.events] == [1, 2]
+        writer.close()
+
+    serve(scenario)
+
+
 def test_who_waits_for_an_answer_gets_it_when_the_input_stops():
     async def scenario(server):
         reader, writer = await server.connect()
