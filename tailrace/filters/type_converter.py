@@ -7,8 +7,8 @@ Example:
 
     {"code": "404"}  ->  {"code": "404", "status": 404}
 
-A rule is `SOURCE NEW_FIELD TYPE` with int, uint, float, string, or for texts hex or bool, or a beginning of one of these (str); rules for integers are done first, then those for
-unsigned ones, floats and texts. The source is a name or a record accessor; a value of another
+A rule is `SOURCE NEW_FIELD TYPE` with int, uint, float, string, or for texts hex or bool, or a beginning of one of these (str); rules for texts are done first, then those for
+integers, unsigned ones and floats. The source is a name or a record accessor; a value of another
 type than the rule's, or that can't be converted, is appended as it is, if anything else in the batch could be converted.
 """
 
@@ -68,10 +68,10 @@ class TypeConverter(Filter[TypeConverterOptions]):
 
 
 SOURCES: dict[str, tuple[type, ...]] = {
+    "str_key": (str,),
     "int_key": (int,),
     "uint_key": (int,),
     "float_key": (float,),
-    "str_key": (str,),
 }
 TARGETS = {
     "int_key": ("string", "float", "uint"),

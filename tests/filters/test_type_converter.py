@@ -79,10 +79,10 @@ def test_a_value_of_another_type_is_appended_as_it_is(rule, value):
     assert converted(rule, value) == value
 
 
-def test_rules_append_in_their_order_and_look_at_the_event_as_it_came():
+def test_rules_for_texts_come_first_and_look_at_the_event_as_it_came():
     section = "str_key a b int\nint_key n a string\nint_key b c string"
     [body] = run_filter("type_converter", section, {"a": "1", "n": 2})
-    assert list(body.items()) == [("n", 2), ("a", "2"), ("b", 1)]
+    assert list(body.items()) == [("n", 2), ("b", 1), ("a", "2")]
 
 
 def test_a_source_may_lie_deeper_and_may_be_missing():
