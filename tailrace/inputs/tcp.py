@@ -20,7 +20,7 @@ from typing import Any
 
 from tailrace.config import group
 from tailrace.net.acceptor import Acceptor, accept_settings
-from tailrace.net.gathering import Gatherer, ServerInput
+from tailrace.net.gathering import Gatherer, ServerInput, until_quiet
 from tailrace.net.listener import listening_socket
 from tailrace.net.options import ListenOptions, ServerTLSOptions
 from tailrace.net.payload import PayloadOptions, Piece, address_of, make_payload
@@ -130,13 +130,17 @@ class Session(asyncio.Protocol):
             self.transport.close()
 
     def shut(self) -> None:
-        self.read()
+        self.owner.acceptor.spawn(self.leave())
+
+    async def leave(self) -> None:
+        await until_quiet(self)
         self.transport.close()
 
 
 @input_plugin("tcp")
 class Tcp(ServerInput[TcpOptions]):
     padding = 4
+    grace_seconds = 0.5  # for what has come
 
     def __init__(self, options: TcpOptions) -> None:
         super().__init__(options)

@@ -22,10 +22,27 @@ FLOOD_BYTES = 8 * BATCH_BYTES
 """From this amount on all sources are paused, also those that bring something only now."""
 
 
+LAST_LOOK_SECONDS, MOST_LAST_LOOKS = 0.02, 10
+
+
 class Source(Protocol):
     def pause(self) -> None: ...
 
     def resume(self) -> None: ...
+
+
+class Connection(Source, Protocol):
+    heard_at: float
+    """When something came last."""
+
+
+async def until_quiet(connection: Connection) -> None:
+    """Let it read on at the end, until nothing comes for a moment, and not for ever: what the system holds for it would be lost."""
+    for _ in range(MOST_LAST_LOOKS):
+        before = connection.heard_at
+        await asyncio.sleep(LAST_LOOK_SECONDS)
+        if connection.heard_at == before:
+            break
 
 
 P = TypeVar("P")

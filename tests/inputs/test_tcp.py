@@ -262,3 +262,28 @@ def test_it_says_how_much_connections_hold(port):
 
     run_input("tcp", LISTEN.format(port=port), until=1, during=during)
     assert held == [1006]
+
+
+def test_what_clients_have_sent_is_taken_when_the_input_stops(port):
+    async def scenario():
+        context = FakeContext()
+        plugin = make_plugin("input", "tcp", LISTEN.format(port=port), context)
+        emitted = []
+
+        async def emit(chunk):
+            emitted.append(chunk)
+
+        await plugin.start()
+        running = asyncio.ensure_future(plugin.run(emit))
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b'{"n":1}\n')
+        while not emitted:
+            await asyncio.sleep(0.005)
+        writer.write(b'{"n":2}\n')
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+        writer.close()
+        return bodies_of(emitted + context.emitted)
+
+    assert asyncio.run(scenario()) == [{"n": 1}, {"n": 2}]

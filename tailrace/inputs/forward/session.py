@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tailrace.model import Chunk, Decoded, Receipt
 from tailrace.net.acceptor import Outflow, peer_of
-from tailrace.net.gathering import BATCH_BYTES
+from tailrace.net.gathering import BATCH_BYTES, until_quiet
 from tailrace.wire.compression import CompressionError, decompress
 from tailrace.wire.forward import ForwardError
 from tailrace.wire.forward.admission import MOST_PING_BYTES, Challenge
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 LOG_SIGNAL = 0
 MOST_UNREAD_ACKS = 1 << 20
 """Bytes of answers that a client may leave unread; then its connection is closed."""
-LAST_LOOK_SECONDS, MOST_LAST_LOOKS = 0.02, 10
-"""At the end a connection is read until it is quiet for so long, or has been looked at so often."""
 MESSAGE_PADDING = 4
 """What Fluent Bit writes more than need be for an event that came as a message of its own; the other modes have none."""
 
@@ -115,11 +113,7 @@ class Session(asyncio.Protocol):
 
     async def leave(self) -> None:
         """What the system holds for this connection would be lost with it, and not all clients ask for answers."""
-        for _ in range(MOST_LAST_LOOKS):
-            before = self.heard_at
-            await asyncio.sleep(LAST_LOOK_SECONDS)
-            if self.heard_at == before:
-                break
+        await until_quiet(self)
         self.pause()
         self.is_over = True
         await self.finish()
