@@ -474,13 +474,14 @@ class OutputQueue:
         flush_id = next(self._sequence)
         self._flush_started[flush_id] = self._loop.time()
         try:
-            if lane.batch is None:
+            if lane.batch is None and lane.items:  # a worker may begin after they were taken away
                 lane.batch = Batch(self._take(lane))
-            chunk = lane.batch.chunk or self._open_batch(lane.batch)
-            if chunk is None:
+            batch = lane.batch
+            chunk = (batch.chunk or self._open_batch(batch)) if batch is not None else None
+            if batch is None or chunk is None:
                 lane.batch = None
             else:
-                await self._try(lane, lane.batch, chunk)
+                await self._try(lane, batch, chunk)
         finally:
             del self._flush_started[flush_id]
             self._busy -= 1

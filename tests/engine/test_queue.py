@@ -527,6 +527,40 @@ def test_one_tag_is_sent_by_as_many_workers_as_there_are(workers, most):
     asyncio.run(scenario())
 
 
+def test_a_worker_may_find_that_its_chunks_were_taken_away():
+    """As at a reload, when a successor takes them between the choice of a lane and the worker's first step."""
+
+    async def scenario():
+        bench = Bench(Recorder(), workers=2)
+        running = asyncio.ensure_future(bench.queue.run())
+        await asyncio.sleep(0)
+        bench.put(chunk(1), urgent=True)
+        released = []
+        next_lane = bench.queue._next_lane
+
+        def choose():
+            lane = next_lane()
+            if lane is not None:
+                released.extend(bench.queue.release_waiting())
+            return lane
+
+        bench.queue._next_lane = choose
+        async with asyncio.timeout(5):
+            while not released or bench.queue._busy:
+                await asyncio.sleep(0)
+        assert not running.done()
+        bench.queue._next_lane = next_lane
+        bench.queue.take_over(released)
+        async with asyncio.timeout(5):
+            while not bench.queue.is_empty:
+                await asyncio.sleep(0.001)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert bench.output.flushed == [[1]]
+
+    asyncio.run(scenario())
+
+
 def test_small_chunks_are_merged_also_with_several_workers():
     async def scenario():
         bench = Bench(Recorder(), workers=3)
