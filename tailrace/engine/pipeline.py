@@ -96,8 +96,6 @@ class Pipeline:
             lambda: self.held_bytes,
         )
         self._persistence = self._make_persistence(storage) if storage is not None else None
-        if storage is not None:
-            self.books.inputs[self.backlog.name] = InputBook()
         self._ingesting = False
         self._room: asyncio.Future[None] | None = None
         self._input_tasks: dict[asyncio.Task[None], InputPort] = {}
@@ -107,6 +105,8 @@ class Pipeline:
         """Outputs that a reload has taken out and that still have something to deliver."""
         self._retirements: set[asyncio.Task[None]] = set()
         self.use(self.make_tables(plan))
+        if storage is not None:
+            self.books.inputs[self.backlog.name] = InputBook()
 
     # Making
 

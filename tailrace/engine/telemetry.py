@@ -464,14 +464,6 @@ def _write_outputs(write: Writer, pipeline: Pipeline) -> None:
         ):
             write.count(f"fluentbit_output_{key}_total", description, value, name=name)
         _write_output_gauges(write, port)
-        if any(book.waits):
-            write.histogram(
-                "fluentbit_output_backpressure_wait_seconds",
-                "Output backpressure wait in seconds",
-                WAIT_BUCKETS,
-                cumulated(book.waits, book.wait_sum),
-                output=name,
-            )
         for source, route in book.routes.items():
             if not any(route.latency):
                 continue
@@ -482,6 +474,16 @@ def _write_outputs(write: Writer, pipeline: Pipeline) -> None:
                 cumulated(route.latency, route.latency_sum),
                 input=source,
                 output=name,
+            )
+    for port in pipeline.outputs:
+        book = port.queue.book
+        if any(book.waits):
+            write.histogram(
+                "fluentbit_output_backpressure_wait_seconds",
+                "Output backpressure wait in seconds",
+                WAIT_BUCKETS,
+                cumulated(book.waits, book.wait_sum),
+                output=port.name,
             )
 
 

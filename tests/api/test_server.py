@@ -280,3 +280,12 @@ def test_an_output_that_delivered_nothing_has_no_latency(tmp_path):
 
     pipeline = PIPELINE.replace("name null", "name test_refuser")
     in_agent(tmp_path, scenario, pipeline=pipeline)
+
+
+def test_inputs_stand_in_order_and_the_backlog_behind_them(tmp_path):
+    async def scenario(agent):
+        await agent.until(lambda: delivered(agent))
+        counts = await agent.json("/api/v1/metrics")
+        assert list(counts["input"]) == ["gen", "storage_backlog.1"]
+
+    in_agent(tmp_path, scenario, f" storage.path {tmp_path}/chunks\n")
