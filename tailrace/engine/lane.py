@@ -38,17 +38,21 @@ class Item:
     packed: int = 0
     """Size as MessagePack, for the counts."""
     is_rest: bool = False
-    """What was to be sent again of a batch: its files, if there are any, hold more than that."""
+    """What was to be sent again of a batch: its files, if there are any, hold more than that, and the output's processors have seen it."""
 
     def rest(self) -> None:
         """While it waits for an output that is away let it take little memory."""
-        chunk = self.chunk
-        if chunk.decoded and chunk.kind is LOGS and chunk.count and holds_times(chunk.times):
-            from tailrace.wire.msgpack import encode_events
-            from tailrace.wire.packed import decode_packed
+        let_rest(self.chunk)
 
-            with suppress(ValueError):  # values that are too deep stay as they are
-                chunk.seal(encode_events, decode_packed)
+
+def let_rest(chunk: Chunk) -> None:
+    """Pack decoded logs, if all of them can be."""
+    if chunk.decoded and chunk.kind is LOGS and chunk.count and holds_times(chunk.times):
+        from tailrace.wire.msgpack import encode_events
+        from tailrace.wire.packed import decode_packed
+
+        with suppress(ValueError):  # values that are too deep stay as they are
+            chunk.seal(encode_events, decode_packed)
 
 
 def holds_times(times: Sequence[int]) -> bool:
@@ -81,11 +85,17 @@ class Batch:
         self.chunk = None
         return self.items.pop(0)
 
-    def rest(self) -> None:
-        """While the batch waits let it take little memory: on disk, or packed."""
+    def rest(self, keeps_chunk: bool = False) -> None:
+        """While the batch waits let it take little memory: on disk, or packed.
+
+        `keeps_chunk`: what processors made of it stays, since they must not see it again (deltas, hashes).
+        """
         for item in self.items:
             item.rest()
-        if not any(item.chunk.decoded for item in self.items):
+        if keeps_chunk:
+            if self.chunk is not None:
+                let_rest(self.chunk)
+        elif not any(item.chunk.decoded for item in self.items):
             self.chunk = None
 
 

@@ -430,6 +430,8 @@ class OutputQueue:
         size = taken[0].size
         mergeable = taken[0].chunk.kind in MERGEABLE and not plugin.keeps_chunks
         while mergeable and items and size + items[0].size <= plugin.preferred_bytes:
+            if items[0].is_rest != taken[0].is_rest:
+                break  # processors have seen what is left of a batch
             size += items[0].size
             taken.append(items.popleft())
         lane.nbytes -= size
@@ -439,7 +441,7 @@ class OutputQueue:
         """The batch's chunk; None, with its items counted as lost, if their file can't be read any more."""
         try:
             chunk = batch.merge()
-            if self._prepare is not None:
+            if self._prepare is not None and not batch.items[0].is_rest:
                 chunk = self._prepare(chunk)
         except (OSError, ValueError) as error:
             if self._take_out_unreadable(batch):
@@ -658,7 +660,7 @@ class OutputQueue:
             )
         self.book.retries += 1
         self.book.retried_records += batch.count
-        batch.rest()
+        batch.rest(keeps_chunk=self._prepare is not None)
         lane.state = State.RETRYING
         self._push_retry(lane, lane.due)
         self._on_room()

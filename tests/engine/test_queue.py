@@ -44,7 +44,7 @@ def chunk(*numbers, tag="t", nbytes=100):
 class Bench:
     """A queue with its output, book and log."""
 
-    def __init__(self, output, **settings):
+    def __init__(self, output, prepare=None, **settings):
         defaults = {"flush_interval": 0.01, "retry_base": 0.01, "retry_cap": 0.02}
         self.output, self.book, self.sink = output, OutputBook(), ListSink()
         self.refused = []
@@ -54,6 +54,7 @@ class Bench:
             self.book,
             Log(self.sink, "output"),
             lambda: None,
+            prepare,
             on_refused=lambda part, why, status, tries, receipts: self.refused.append(
                 (part.count, why, tries)
             ),
@@ -523,6 +524,61 @@ def test_one_tag_is_sent_by_as_many_workers_as_there_are(workers, most):
         assert sorted(numbers) == list(range(6))
         if workers == 1:
             assert numbers == list(range(6))
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "answer", [Retry("busy"), lambda chunk: Partial("some", chunk.copy())], ids=["all", "some"]
+)
+@pytest.mark.parametrize("moved", [False, True])
+def test_processors_see_events_once_though_they_are_sent_again(answer, moved):
+    def prepare(made):
+        made = made.copy(deep=True)
+        for body in made.bodies:
+            body["n"] += 100
+        return made
+
+    async def scenario():
+        bench = Bench(Recorder(answer, None), prepare)
+        bench.put(chunk(1))
+        if moved:
+            running = asyncio.ensure_future(bench.queue.run())
+            async with asyncio.timeout(5):
+                while not bench.book.retries:
+                    await asyncio.sleep(0)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            bench.queue.take_over(bench.queue.release_waiting())
+            bench.put(chunk(2))
+        await bench.until_empty()
+        sent = [number for each in bench.output.flushed for number in each]
+        assert sorted(sent) == ([101, 102] if moved else [101])
+
+    asyncio.run(scenario())
+
+
+def test_a_stateful_processor_sees_metrics_on_disk_once():
+    seen = []
+
+    class Names(Recorder):
+        handles = METRICS
+        retried = False
+
+        async def flush(self, chunk):
+            if not self.retried:
+                self.retried = True
+                raise Retry("busy")
+
+    def prepare(made):
+        seen.append(made.payload)
+        return made.copy(deep=True)
+
+    async def scenario():
+        bench = Bench(Names(), prepare)
+        bench.put(Chunk.of_stub("t", METRICS, 1, MetricSet))
+        await bench.until_empty()
+        assert len(seen) == 1
 
     asyncio.run(scenario())
 
