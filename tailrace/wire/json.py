@@ -340,7 +340,7 @@ class Encoder:
         if (
             text.rfind(SMALL) >= 0  # half the cost of `in` for so common a letter
             or text.rfind(TINY) >= 0
-            or (PLUS in text and text.rfind(LARGE) >= 0)
+            or may_hold_large(text)
         ):
             text = with_floats_of_c(text)
         return escaped(text) if self.escape_unicode else text.replace(DELETE, b"\\u007f")
@@ -463,6 +463,8 @@ SMALL = b"e-"
 TINY = b"0.0000"
 LARGE = b"e+1"
 PLUS = b"+"
+FEW = 500
+"""So many pluses are looked at one by one."""
 END_OF_NUMBER = (b",", b"}", b"]")
 TINY_NUMBER = re.compile(rb"(?<!\d)0\.0000\d+[,\]}]")
 LARGE_NUMBER = re.compile(rb"e\+1[678][,\]}]")
@@ -476,6 +478,16 @@ def with_floats_of_c(text: bytes) -> bytes:
     if holds_small(text) or holds(text, TINY, TINY_NUMBER) or holds(text, LARGE, LARGE_NUMBER):
         return NUMBER_OR_TEXT.sub(_float_of_c, text)
     return text
+
+
+def may_hold_large(text: bytes) -> bool:
+    """Whether an exponent from 10 on may be in it. A plus is seldom, and one letter is looked for much faster than two."""
+    at = text.find(PLUS)
+    for _ in range(FEW):
+        if at < 0 or text[at - 1 : at] == b"e":
+            return at >= 0
+        at = text.find(PLUS, at + 1)
+    return at >= 0 and text.rfind(LARGE, at - 1) >= 0
 
 
 def holds_small(text: bytes) -> bool:

@@ -293,6 +293,13 @@ def test_floats_are_printed_as_c_does(value, text):
     assert json.Encoder().dated_text([{"a": value}], "d", [0]) == b'{"d":0,"a":' + text + b"}"
 
 
+@pytest.mark.parametrize("pluses", [0, 1, json.FEW - 1, json.FEW, json.FEW + 1])
+@pytest.mark.parametrize(("value", "text"), [(1e16, b"10000000000000000.0"), (1.0, b"1.0")])
+def test_large_floats_are_found_behind_any_number_of_pluses(pluses, value, text):
+    found = json.Encoder().one([("+" * pluses), value])
+    assert found == b'["%b",%b]' % (b"+" * pluses, text)
+
+
 def near(digits, exponent):
     return digits * 10.0**exponent
 
