@@ -301,7 +301,7 @@ class Pipeline:
                 f"retry_limit: a number below 1 will not do, {DEFAULT_RETRY_LIMIT} counts. For none give no_retries."
             )
         workers = max(1, options.workers)
-        soft_limit = SOFT_LIMIT_BYTES * workers
+        hard_limit = options.queue_limit or min(HARD_LIMIT_BYTES, self.budget.limit // 2)
         return QueueSettings(
             flush_interval=service.flush,
             first_beat=self._first_beat,
@@ -312,8 +312,8 @@ class Pipeline:
             else retry_limit,
             workers=workers,
             disk_limit=options.storage_total_limit_size,
-            soft_limit=min(soft_limit, options.queue_limit or soft_limit),
-            hard_limit=options.queue_limit or min(HARD_LIMIT_BYTES, self.budget.limit // 2),
+            soft_limit=min(SOFT_LIMIT_BYTES * workers, hard_limit),
+            hard_limit=hard_limit,
             when_full=options.queue_full,
         )
 

@@ -344,6 +344,18 @@ def test_a_retry_limit_below_1_is_reported_and_the_default_counts(given, limit, 
     assert (found, len(set(messages))) == (limit, warnings)
 
 
+@pytest.mark.parametrize("given", [{"workers": 500}, {"workers": 4, "queue_limit": 1000}])
+def test_many_workers_let_no_queue_grow_beyond_its_limit(given):
+    made = configuration([], [], [{"name": "test_sink", "match": "*", **given}])
+
+    async def scenario():
+        plan, _, sink = build(made, memory_limit=32 << 20)
+        [port] = Pipeline(plan, Log(sink)).outputs
+        return port.queue.settings.soft_limit
+
+    assert asyncio.run(scenario()) == given.get("queue_limit", 16 << 20)
+
+
 def test_a_mistake_in_a_queue_does_not_end_its_output(monkeypatch):
     monkeypatch.setattr("tailrace.engine.pipeline.QUEUE_RESTART_SECONDS", 0.01)
 
