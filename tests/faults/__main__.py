@@ -22,10 +22,10 @@ def main():
     plan = [each for each in long_plan(arguments.faults) if arguments.only in each[0].name]
     began = time.monotonic()
     rows, starts, code = [], 0, 0
-    for bulk in (False, True):
+    for bulk, processes in ((False, 1), (True, 1), (False, 2)):
         with (
             tempfile.TemporaryDirectory(prefix="faults-") as folder,
-            World(Path(folder), arguments.seed, bulk) as world,
+            World(Path(folder), arguments.seed, bulk, processes) as world,
         ):
             some = run_course(world, plan, lambda row: print(line_of(row), flush=True))
             code = code or world.stop()

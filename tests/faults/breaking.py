@@ -14,7 +14,7 @@ from tests.faults.world import World
 class Fault(NamedTuple):
     """`share`: how often it is injected in a long run, of 1,000 faults. `needs_mount`: a file system of its own.
 
-    `bulk`: it is for a destination that answers for each event.
+    `bulk`: it is for a destination that answers for each event. `several`: it is for several processes.
     """
 
     name: str
@@ -22,6 +22,7 @@ class Fault(NamedTuple):
     share: int
     needs_mount: bool = False
     bulk: bool = False
+    several: bool = False
 
 
 def sigkill(world):
@@ -35,6 +36,17 @@ def sigkill_twice(world):
     world.wait(0.0, 0.8)
     world.restart()
     world.wait(0.3, 0.6)
+
+
+def engine_killed(world):
+    """One of several engines ends; its supervisor starts it again."""
+    end = time.monotonic() + 40
+    while not (engines := world.engines()) and time.monotonic() < end:
+        time.sleep(0.05)
+    world.wait(0.1, 0.6)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(world.pick.choice(engines), signal.SIGKILL)
+    world.wait(0.1, 0.4)
 
 
 def sigstop(world):
@@ -237,6 +249,7 @@ def reload(change, killed=False):
 FAULTS = [
     Fault("SIGKILL", sigkill, 200),
     Fault("SIGKILL, again while starting", sigkill_twice, 30),
+    Fault("one of two engines killed", engine_killed, 20, several=True),
     Fault("SIGSTOP and SIGCONT", sigstop, 60),
     Fault("SIGTERM and start", orderly_restart, 40),
     Fault("reload with other filters", reload(other_filters), 30),

@@ -44,6 +44,8 @@ def run_course(world: World, plan: list[tuple[Fault, int]], tell=lambda row: Non
     for fault, times in plan:
         if (fault.needs_mount and not world.is_mounted) or fault.bulk != world.is_bulk:
             continue
+        if fault.several != (world.processes > 1):
+            continue
         rows.append(run_series(world, fault, times))
         tell(rows[-1])
     rows.append(run_series(world, Fault("none, at the end", lambda world: time.sleep(0.2), 1), 1))

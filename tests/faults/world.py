@@ -21,6 +21,7 @@ CONFIG = """
     grace 10
     log_level warn
     hot_reload on
+    processes {processes}
     scheduler.base 1
     scheduler.cap 2
     parsers_file {folder}/parsers.conf
@@ -82,10 +83,10 @@ PARSERS = "[PARSER]\n    name json\n    format json\n"
 class World:
     """`with World(folder, seed) as world:` runs the agent; `disk` is a small file system of its own where root may mount one.
 
-    `bulk`: the destination answers for each event.
+    `bulk`: the destination answers for each event. `processes`: so many engines under a supervisor.
     """
 
-    def __init__(self, folder, seed, bulk=False):
+    def __init__(self, folder, seed, bulk=False, processes=1):
         self.folder, self.pick = folder, random.Random(seed)
         self.disk = folder / "disk"
         self.disk.mkdir()
@@ -99,9 +100,17 @@ class World:
         self.log = folder / "agent.log"
         (folder / "parsers.conf").write_text(PARSERS)
         self.is_bulk = bulk
+        self.processes = processes
         text = CONFIG + (BULK if bulk else OUTPUT)
         self.config.write_text(
-            text.format(folder=folder, disk=self.disk, sink=self.sink.port, inside=INSIDE, **ports)
+            text.format(
+                folder=folder,
+                disk=self.disk,
+                sink=self.sink.port,
+                inside=INSIDE,
+                processes=processes,
+                **ports,
+            )
         )
         self.text = self.config.read_text()
         self.writer = FileWriter(self.ledger, folder / "app.log", seed)
@@ -157,6 +166,16 @@ class World:
     def restart(self):
         self.kill()
         self.start()
+
+    def engines(self):
+        """The processes under the supervisor."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if entry.name.isdigit():
+                    parent = (entry / "stat").read_text().rpartition(")")[2].split()[1]
+                    found += [int(entry.name)] * (int(parent) == self.agent.pid)
+        return found
 
     def reload(self, change):
         """Tell the agent, once it listens, to take up its configuration as `change` makes it of the first one."""
