@@ -35,6 +35,9 @@ LIST_HEAD = struct.Struct(">BI")
 """A list of up to 2^32 values."""
 LIST = 0xDD
 LEAST_EVENT_BYTES = 3
+MOST_AT_ONCE = 50_000
+"""Values of which a form is made at once: they take up to 100 bytes each, however small what came is."""
+PART_BYTES = 128 << 10
 MOST_SECONDS = 1e11
 get_code = attrgetter("code")
 UNUSUAL = (ValueError, TypeError, RecursionError, OverflowError)
@@ -70,13 +73,20 @@ def count_packed(packed: bytes, size: int = 0) -> int | None:
             values = hint or count_events(packed)
             if not 0 < values <= len(packed) // LEAST_EVENT_BYTES:
                 continue
-            forms = _codec()[0](LIST_HEAD.pack(LIST, values) + packed)
+            parts = (
+                [(packed, values)] if values <= MOST_AT_ONCE else cut(packed, values, PART_BYTES)
+            )
+            marks = [_marks_in(part, number) for part, number in parts]
         except UNUSUAL:
             continue
-        heads = [head for head, _ in forms]
-        marks = count_marks(heads)
-        return None if marks is None else int(values - marks)
+        return None if None in marks else values - sum(filter(None, marks))
     return None
+
+
+def _marks_in(packed: bytes, values: int) -> int | None:
+    """How many of the values are marks of groups; None if one is no event, or one of `UNUSUAL`."""
+    forms = _codec()[0](LIST_HEAD.pack(LIST, values) + packed)
+    return count_marks([head for head, _ in forms])
 
 
 def may_hold_marks(packed: bytes) -> bool:
@@ -223,18 +233,28 @@ def split_packed(packed: bytes, count: int, part_bytes: int) -> list[tuple[bytes
     """The same events in parts of about `part_bytes`, each with its count; what has groups stays in one piece."""
     if len(packed) <= 2 * part_bytes or may_hold_marks(packed):
         return [(packed, count)]
+    return cut(packed, count, part_bytes)
+
+
+def cut(packed: bytes, count: int, part_bytes: int) -> list[tuple[bytes, int]]:
+    """The same values in parts of about `part_bytes`, each with its number; `ValueError` if there are not just `count`."""
     source = msgpack.Unpacker(None, max_buffer_size=len(packed) + 1)
     source.feed(packed)
     skip, tell = source.skip, source.tell
-    parts, begin, events, enough = [], 0, 0, part_bytes
-    for _ in range(count):
-        skip()
-        events += 1
-        if (end := tell()) >= enough:
-            parts.append((packed[begin:end], events))
-            begin, events, enough = end, 0, end + part_bytes
-    if events:
-        parts.append((packed[begin:], events))
+    parts, begin, values, enough, end = [], 0, 0, part_bytes, 0
+    try:
+        for _ in range(count):
+            skip()
+            values += 1
+            if (end := tell()) >= enough:
+                parts.append((packed[begin:end], values))
+                begin, values, enough = end, 0, end + part_bytes
+    except msgpack.UnpackException as error:
+        raise ValueError(f"there are not {count} values") from error
+    if end != len(packed):
+        raise ValueError(f"there are more than {count} values")
+    if values:
+        parts.append((packed[begin:], values))
     return parts
 
 

@@ -1,6 +1,8 @@
 """Packed events, and entries of Forward messages of which some are no events."""
 
 import struct
+import tracemalloc
+from unittest.mock import patch
 
 import msgpack
 import pytest
@@ -40,6 +42,30 @@ def test_events_are_counted_and_decoded_alike_whatever_size_the_sender_claims(ev
     assert counted == len(events)
     assert decode_packed(data, counted) == Decoded(*decode_events(data)[:4])
     assert read_packed(data).events == Decoded(*decode_events(data)[:4])
+
+
+@given(events=EVENTS, error=st.integers(-2, 9), grouped=st.booleans())
+def test_many_events_are_counted_part_by_part(events, error, grouped):
+    data = packed(*events)
+    if grouped:
+        times, metadata, bodies, _, _ = decode_events(data)
+        data = encode_events(times, metadata, bodies, [Group({}, {"g": 1})] * len(events))
+    with (
+        patch("tailrace.wire.packed.MOST_AT_ONCE", 1),
+        patch("tailrace.wire.packed.PART_BYTES", 20),
+    ):
+        assert count_packed(data, len(events) + error) == len(events)
+        assert count_packed(data + b"\x07", len(events)) is None
+
+
+def test_counting_many_tiny_events_takes_no_memory_for_each():
+    data = b"\x92\x00\x80" * 200_000
+    tracemalloc.start()
+    try:
+        assert count_packed(data) == 200_000
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20
+    finally:
+        tracemalloc.stop()
 
 
 @given(EVENTS, st.integers(0, 7), st.lists(st.booleans(), min_size=6, max_size=6))
