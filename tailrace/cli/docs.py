@@ -111,7 +111,7 @@ def compatibility_page(differences: Path) -> str:
         "Tailrace runs Fluent Bit 5.1.1 configurations unchanged and behaves as it does; the recorded cases of the "
         "conformance suite are the measure. It differs, on purpose, where the original loses or falsifies data or "
         "hides an error. Each difference is a recorded case that is not followed; "
-        "[smaller ones](differences.md) have no case:\n",
+        "[smaller ones](differences.md) have no case, and [odd values](configuration.md) start with a warning:\n",
         "| case | why it differs |",
         "| --- | --- |",
     ]
