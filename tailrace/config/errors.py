@@ -5,6 +5,7 @@ Problems are collected, not raised one by one: a reader or a check puts every `P
 (a plugin's `__init__`, an option type's reader); whoever knows the place turns it into a `Problem`.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
@@ -106,6 +107,13 @@ class InvalidConfiguration(Exception):
     def __init__(self, problems: Problems) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = problems
+
+
+def comment_hint(value: object) -> str:
+    """What to do about a comment behind a value, where the value will not do; else an empty text."""
+    if isinstance(value, str) and re.search(r"\s#", value):
+        return "A comment needs a line of its own: what follows a value belongs to it."
+    return ""
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -24,6 +24,7 @@ from tailrace.config.errors import (
     Odd,
     Place,
     Problems,
+    comment_hint,
     did_you_mean,
 )
 from tailrace.config.source import Entry
@@ -245,13 +246,14 @@ def _read(spec: Spec, entry: Entry, warn: Warn) -> Any:
     try:
         return spec.reader.read(entry.value)
     except Odd as odd:
+        odd.mend = comment_hint(entry.value) or odd.mend
         warn(odd, spec.name, entry.place)
         return odd.value
     except ConfigError as error:
         what = f"{spec.name}: {'the value' if spec.secret else ''}{error.what}"
         if spec.secret:
             what = f"{spec.name}: the value will not do."
-        raise _Misread(what, error.mend, entry.place) from error
+        raise _Misread(what, comment_hint(entry.value) or error.mend, entry.place) from error
 
 
 class OptionTable(NamedTuple):

@@ -141,7 +141,9 @@ def read_route(
             instead = "its fallback is taken" if found is not None else "it is left out"
             problems.add(
                 f"route '{name}': there is no output '{names[0]}'; {instead}.",
-                mend=f"Outputs are: {', '.join(sorted(set(outputs.values())))}.",
+                mend=f"Outputs are: {', '.join(sorted(set(outputs.values())))}."
+                if outputs
+                else "There are no outputs: add some under pipeline.outputs.",
                 place=place,
                 severity="warning",
             )

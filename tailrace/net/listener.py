@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -21,6 +22,13 @@ def listening_socket(
 def datagram_socket(host: str, port: int, *, share_port: bool = False) -> socket.socket:
     """A UDP socket, bound, not blocking. `ConfigError` if it can't be had."""
     return bound_socket(host, port, socket.SOCK_DGRAM, share_port)
+
+
+MENDS = {
+    errno.EADDRINUSE: "Take another `port`, or end the program that has it (`ss -ltnp`, `ss -lunp`).",
+    errno.EADDRNOTAVAIL: "Give an address of this machine in `listen`, as: 127.0.0.1.",
+    errno.EACCES: "Ports below 1024 need a privilege (CAP_NET_BIND_SERVICE): take a higher `port`, or give it.",
+}
 
 
 def bound_socket(host: str, port: int, kind: socket.SocketKind, share_port: bool) -> socket.socket:
@@ -47,7 +55,7 @@ def bound_socket(host: str, port: int, kind: socket.SocketKind, share_port: bool
         made.close()
         raise ConfigError(
             f"can't listen on {host}:{port}: {error.strerror}.",
-            "Take another `port`, or end the program that has it (`ss -ltnp`).",
+            MENDS.get(error.errno or 0, "Take another `port`, or another address in `listen`."),
         ) from error
     return made
 

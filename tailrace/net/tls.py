@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -220,4 +221,6 @@ def reason(error: OSError) -> str:
         return f"its certificate is refused: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         return str(error.reason or error).replace("_", " ").lower()
+    if error.errno and error.errno > 0 and not isinstance(error, socket.gaierror):
+        return os.strerror(error.errno)  # asyncio has words of its own: "Connect call failed"
     return error.strerror or str(error)

@@ -13,7 +13,7 @@ import typing
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from tailrace.config.errors import ConfigError, did_you_mean
+from tailrace.config.errors import ConfigError, comment_hint, did_you_mean
 from tailrace.config.options import Options
 from tailrace.plugin.base import Kind
 
@@ -66,7 +66,9 @@ def find(kind: Kind, name: str) -> type[Any]:
     if found is None:
         raise UnknownPlugin(
             f"there is no {kind} plugin '{name}'.",
-            did_you_mean(word, names(kind)) or f"`tailrace plugins` lists all {kind} plugins.",
+            comment_hint(name)
+            or did_you_mean(word, names(kind))
+            or f"`tailrace plugins` lists all {kind} plugins.",
         )
     return found
 

@@ -179,6 +179,14 @@ def test_an_odd_value_counts_as_in_fluent_bit_with_a_warning_at_its_place(key, t
     assert problem.what.startswith(f"{key}: '{text}'")
 
 
+@pytest.mark.parametrize("key", ["count", "share"])
+def test_a_comment_behind_a_value_that_will_not_do_is_told(key):
+    problems = Problems()
+    Numbers.read([Entry(key, "x  # of them", Place("f", 3))], problems)
+    (problem,) = problems
+    assert problem.mend.startswith("A comment needs a line of its own")
+
+
 @pytest.mark.parametrize(
     ("key", "text", "value"),
     [("count", " 7 ", 7), ("share", ".5", 0.5), ("wait", "1.5m", 90.0), ("mode", "B", "b")],

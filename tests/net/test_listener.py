@@ -24,6 +24,11 @@ def test_a_shared_port_may_be_listened_on_twice(make):
             assert second.getsockname()[1] == port
 
 
+def test_what_helps_depends_on_what_is_wrong():
+    with pytest.raises(ConfigError, match="address of this machine"):
+        listening_socket("192.0.2.1", 0)
+
+
 def test_an_address_that_is_none_is_an_error():
     with pytest.raises(ConfigError, match="no address"):
         listening_socket("not an address", 0)

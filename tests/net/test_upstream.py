@@ -366,6 +366,17 @@ def test_if_all_nodes_are_down_each_is_told():
     assert f":{two.port}" in why
 
 
+def test_a_refused_connection_is_told_in_the_words_of_the_system():
+    with TCPSink() as sink:
+        pass
+
+    async def scenario():
+        with pytest.raises(Unreachable, match=rf"127.0.0.1:{sink.port}: Connection refused$"):
+            await Balancer(nodes_of(sink)).acquire()
+
+    run(scenario)
+
+
 def test_a_balancer_without_nodes_is_an_error():
     with pytest.raises(ConfigError, match="no node"):
         Balancer([])

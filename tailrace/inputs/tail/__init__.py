@@ -402,6 +402,10 @@ class Tail(Input[TailOptions]):
         follower.watcher = self._make_watcher(follower)
         self._start_timers(follower, isinstance(follower.watcher, Inotify))
         follower.start()
+        if not follower.files and not list(patterns.scan()):
+            self._log.info(
+                f"no file matches {', '.join(options.path)} yet: the input waits for one"
+            )
 
     def _open_database(self) -> Keeper:
         # Here, since most inputs need none of it.

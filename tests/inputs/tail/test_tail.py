@@ -186,6 +186,17 @@ def test_exit_on_eof_waits_for_a_file_to_appear(tailing, log):
     assert read_all(tailing, log, "exit_on_eof on").context.exit_code is None
 
 
+def test_a_path_that_no_file_matches_yet_is_told(tailing, tmp_path):
+    async def scenario():
+        async with tailing(f"path {tmp_path}/nope/*.log") as tail:
+            assert f"no file matches {tmp_path}/nope/*.log yet" in str(tail.context.sink.messages)
+        (tmp_path / "a.log").touch()
+        async with tailing(f"path {tmp_path}/*.log", context=FakeContext("tail.1")) as tail:
+            assert "no file matches" not in str(tail.context.sink.messages)
+
+    play(scenario)
+
+
 # Rotation
 
 
