@@ -48,9 +48,17 @@ def run(argv: list[str]) -> int:
         if mend := did_you_mean(argv[0], SUBCOMMANDS):
             print(f"tailrace: there is no command '{argv[0]}'. {mend}", file=sys.stderr)
             return 1
+    ignore_early_hangup()
     from tailrace.cli.run import run as run_agent
 
     return run_agent(argv)
+
+
+def ignore_early_hangup() -> None:
+    """A SIGHUP asks for a reload: while the agent starts it reads its configuration anyhow. Later the agent has a handler of its own."""
+    import signal
+
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def print_version() -> int:

@@ -1,5 +1,7 @@
 """The command's entry point."""
 
+import os
+import signal
 import subprocess
 import sys
 
@@ -32,3 +34,15 @@ def test_a_working_directory_that_is_not_there_is_an_error(capsys, tmp_path):
 def test_a_mistyped_command_is_answered_with_the_right_one(capsys):
     assert main.run(["chek", "agent.conf"]) == 1
     assert "there is no command 'chek'. Did you mean 'check'?" in capsys.readouterr().err
+
+
+def test_a_hangup_while_the_agent_starts_does_not_end_it(tmp_path):
+    pipe = tmp_path / "agent.conf"
+    os.mkfifo(pipe)
+    agent = subprocess.Popen([*ENTRY, "-c", str(pipe)], stderr=subprocess.DEVNULL)
+    with pipe.open("w") as writer:  # opens when the agent reads its configuration
+        agent.send_signal(signal.SIGHUP)
+        writer.write(
+            "[INPUT]\n    name dummy\n    samples 1\n[OUTPUT]\n    name exit\n    match *\n    flush_count 1\n"
+        )
+    assert agent.wait(30) == 0
