@@ -168,8 +168,9 @@ def read_header(value: Any) -> tuple[str, str]:
         name = text(value).strip()
         if not name:
             raise
-        what = f"'{name}' has no value; its name is sent as its value."
-        raise Odd((name, name), what, f"Give one, as: {name} VALUE.") from error
+        shown = name.partition(":")[0]  # what stands behind a colon may be secret
+        what = f"'{shown}' has no value; its name is sent as its value."
+        raise Odd((name, name), what, f"Give one behind a blank, as: {shown} VALUE.") from error
 
 
 HEADER = Reader("name and text", read_header)
