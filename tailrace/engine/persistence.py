@@ -9,6 +9,7 @@ outputs alone that have not had it.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -296,6 +297,7 @@ class Persistence:
         Gives how many events were written; what the disk won't take stays in the queues.
         """
         kept = 0
+        refused: Counter[str] = Counter()
         homeless: dict[int, list[OutputPort]] = {}
         chunks: dict[int, Chunk] = {}
         for output in outputs:
@@ -312,10 +314,14 @@ class Persistence:
                 if self.storage.syncs is not None and (error := sync_files([file.path])):
                     raise error
             except (OSError, ValueError) as error:
-                self._log.error(f"[storage] {chunk.count} events can't be kept: {error}")
+                refused[(isinstance(error, OSError) and error.strerror) or str(error)] += (
+                    chunk.count
+                )
                 continue
             for owner in owners:
                 kept += owner.queue.hand_over(chunk)
+        for why, count in refused.items():
+            self._log.error(f"[storage] {count} events can't be kept in {self.storage.path}: {why}")
         for stored in self._stored:
             if stored.pending != stored.names:
                 self._restrict(stored)

@@ -183,6 +183,21 @@ def test_after_the_end_a_file_is_for_the_outputs_alone_that_miss_it(tmp_path):
     asyncio.run(scenario())
 
 
+def test_what_a_full_disk_does_not_take_at_the_end_is_told_once(tmp_path, monkeypatch):
+    def refuse(descriptor, data):
+        raise OSError(28, "No space left on device")
+
+    async def scenario():
+        async with Life(tmp_path, [SOURCE], [DEAD, TAKES]) as life:
+            await until(lambda: len(life.taken()) == 30)
+            monkeypatch.setattr(os, "write", refuse)
+        told = [text for _, text in life.sink.messages if "can't be kept" in text]
+        assert (life.left, len(told)) == (30, 1)
+        assert "30 events" in told[0]
+
+    asyncio.run(scenario())
+
+
 def test_a_full_disk_makes_inputs_wait_and_goes_on_by_itself(tmp_path, monkeypatch):
     monkeypatch.setattr(persistence, "PROBE_SECONDS", 0.01)
     monkeypatch.setattr("tailrace.engine.ports.SOFT_LIMIT_BYTES", 2000)
