@@ -64,13 +64,20 @@ def find(kind: Kind, name: str) -> type[Any]:
         _import(kind, word.replace("-", "_"))
         found = _registered.get((kind, word)) or _from_entry_point(kind, word)
     if found is None:
-        raise UnknownPlugin(
-            f"there is no {kind} plugin '{name}'.",
-            comment_hint(name)
-            or did_you_mean(word, names(kind))
-            or f"`tailrace plugins` lists all {kind} plugins.",
-        )
+        raise UnknownPlugin(f"there is no {kind} plugin '{name}'.", _mend(kind, name))
     return found
+
+
+def _mend(kind: Kind, name: str) -> str:
+    from tailrace.plugin.counterparts import is_fluent_bits  # only when something is wrong
+
+    if is_fluent_bits(kind, name.lower()):
+        return f"Fluent Bit has it, Tailrace does not have it yet: leave it out, or let Fluent Bit go on doing that part. `tailrace plugins` lists all {kind} plugins."
+    return (
+        comment_hint(name)
+        or did_you_mean(name, names(kind))
+        or f"`tailrace plugins` lists all {kind} plugins."
+    )
 
 
 def snapshot() -> dict[tuple[str, str], type[Any]]:

@@ -66,6 +66,8 @@ def test_a_name_belongs_to_its_kind():
 def test_an_unknown_name_gets_a_hint():
     with pytest.raises(UnknownPlugin, match=r"no filter plugin 'gerp'.*grep"):
         find("filter", "gerp")
+    with pytest.raises(UnknownPlugin, match=r"no input plugin 'Winlog'\. Fluent Bit has it"):
+        find("input", "Winlog")
     with pytest.raises(UnknownPlugin, match="comment needs a line of its own"):
         find("filter", "grep  # keeps some")
     with pytest.raises(UnknownPlugin, match="tailrace plugins"):
