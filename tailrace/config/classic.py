@@ -106,6 +106,14 @@ class Reader:
             if bare[0] == "[" and line[0] == "[":
                 section, indent = self._section(line, place), None
                 continue
+            if bare[0] == "[" and SECTION.match(bare):
+                self._problems.add(
+                    f"'{bare}' is indented.",
+                    mend="The head of a section stands at the very beginning of its line.",
+                    place=place,
+                )
+                section, indent = self._section(bare, place), None
+                continue
             if section is None:
                 self._problems.add(
                     f"'{bare}' stands in no section.",

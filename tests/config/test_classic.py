@@ -67,6 +67,8 @@ def test_an_included_file_is_looked_for_beside_the_main_file_first(tmp_path):
         ("[INPUT]\n  name x\n   tag y\n", "agent.conf:3:4: 'tag y' is indented otherwise"),
         ("[INPUT]\n  name\n", "agent.conf:2:3: 'name' has no value. Write: key value."),
         ("[INPUT\n  name x\n", "agent.conf:1:1: '[INPUT' is no section. Write it as: [INPUT]."),
+        ("  [INPUT]\n", "agent.conf:1:3: '[INPUT]' is indented. The head of a section"),
+        ("[INPUT]\n  name x\n  [OUTPUT]\n", "agent.conf:3:3: '[OUTPUT]' is indented."),
         ("  name x\n", "agent.conf:1:3: 'name x' stands in no section."),
         ("@INCLUDE nowhere.conf\n", "the included file 'nowhere.conf' is not there"),
         ("@INCLUDE agent.conf\n", "includes itself"),
