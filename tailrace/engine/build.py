@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -240,7 +241,7 @@ class Builder:
             self.problems.add(error.what, mend=error.mend, place=entry.place, exit_code=FAILED_LOAD)
             return None
         except ImportError as error:
-            self.problems.add(missing_extra(kind, name, error), place=entry.place)
+            self.problems.add(missing_extra(f"{kind} {name}", error), place=entry.place)
             return None
         if name != entry.value:
             known = option_table(registry.options_class(cls)).names
@@ -311,7 +312,7 @@ class Builder:
             return None
         except ImportError as error:
             self.problems.add(
-                missing_extra(kind, name, error),
+                missing_extra("it", error),
                 place=section.place,
                 where=where,
                 exit_code=FAILED_START,
@@ -388,11 +389,11 @@ class Builder:
             return None
 
 
-def missing_extra(kind: str, name: str, error: ImportError) -> str:
+def missing_extra(what: str, error: ImportError) -> str:
     """What to say when a plugin's library is not there."""
     extra = extra_that_brings(error.name or "")
     return (
-        f"{kind} {name} needs the Python module '{error.name}', which is not installed. "
+        f"{what} needs the Python module '{error.name}', which is not installed. "
         f"`pip install 'tailrace[{extra}]'` brings it."
     )
 
@@ -401,7 +402,7 @@ EXTRA = re.compile(r"""([A-Za-z0-9._-]+)[^;]*;.*extra\s*==\s*['"]([\w-]+)['"]"""
 
 
 def extra_that_brings(module: str) -> str:
-    """The extra of this package with the distribution of a module, found by its name; `all` if there is none."""
+    """The smallest extra of this package with the distribution of a module, found by its name; `all` if there is none."""
     from importlib.metadata import PackageNotFoundError, requires
 
     try:
@@ -409,11 +410,14 @@ def extra_that_brings(module: str) -> str:
     except PackageNotFoundError:  # run from a folder
         lines = []
     word = module.lower().replace(".", "-").replace("_", "-")
+    sizes: Counter[str] = Counter()
+    bringing: set[str] = set()
     for line in lines:
         found = EXTRA.match(line)
         if found is None:
             continue
-        distribution = found.group(1).lower().replace("_", "-")
+        distribution, extra = found.group(1).lower().replace("_", "-"), found.group(2)
+        sizes[extra] += 1
         if f"{word}-".startswith(f"{distribution}-") or distribution.startswith(f"{word}-"):
-            return found.group(2)
-    return "all"
+            bringing.add(extra)
+    return min(sorted(bringing), key=sizes.__getitem__, default="all")

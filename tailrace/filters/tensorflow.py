@@ -8,7 +8,7 @@ Example:
     Normalization_Value  255
 
 The field holds a list of as many numbers as the model's only input takes, or bytes, each a number from 0 to 255. The numbers of
-the model's first output come as the list `output`, beside `inference_time` in seconds. Needs `pip install tailrace[tensorflow]`.
+the model's first output come as the list `output`, beside `inference_time` in seconds. Needs `pip install 'tailrace[tensorflow]'`.
 
 An event without the field passes unchanged; so does one whose field doesn't fit the model, which is an error, logged once a batch
 and counted.
@@ -109,7 +109,7 @@ class Model:
         except ImportError as error:
             raise ConfigError(
                 f"models need the Python module '{error.name}'.",
-                "Install it: pip install tailrace[tensorflow]",
+                "Install it: pip install 'tailrace[tensorflow]'",
             ) from error
         self._numpy = numpy
         self._divisor = divisor

@@ -238,7 +238,7 @@ class Signer:
         except ImportError as error:
             raise ConfigError(
                 "oauth2.auth_method: private_key_jwt needs the Python package cryptography.",
-                "pip install tailrace[jwt]",
+                "pip install 'tailrace[jwt]'",
             ) from error
         self.options = options
         key_bytes = read_file("oauth2.jwt_key_file", config_dir / options.jwt_key_file)

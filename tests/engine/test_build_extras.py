@@ -7,6 +7,9 @@ import pytest
 from tailrace.engine.build import extra_that_brings, missing_extra
 
 REQUIRED = [
+    "lupa>=2.6; extra == 'all'",
+    "opentelemetry-proto>=1.38; extra == 'all'",
+    "ai-edge-litert>=2; extra == 'all'",
     "orjson>=3.11",
     "lupa>=2.6; extra == 'lua'",
     'opentelemetry-proto>=1.38 ; extra == "otlp"',
@@ -36,4 +39,4 @@ def test_the_extra_is_found_by_the_name_of_the_library(monkeypatch, module, extr
 def test_an_error_names_the_extra(monkeypatch):
     monkeypatch.setattr(importlib.metadata, "requires", lambda name: REQUIRED)
     error = ModuleNotFoundError("No module named 'lupa'", name="lupa")
-    assert "pip install 'tailrace[lua]'" in missing_extra("filter", "lua", error)
+    assert "pip install 'tailrace[lua]'" in missing_extra("filter lua", error)

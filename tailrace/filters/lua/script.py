@@ -74,7 +74,7 @@ class Script:
             from lupa import luajit21
         except ImportError as error:
             raise ConfigError(
-                "Lua scripts need the package lupa.", "Install it: pip install tailrace[lua]"
+                "Lua scripts need the package lupa.", "Install it: pip install 'tailrace[lua]'"
             ) from error
         self.runtime: Any = luajit21.LuaRuntime(
             encoding=None,

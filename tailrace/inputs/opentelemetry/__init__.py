@@ -18,7 +18,7 @@ A request is answered with success when its data is delivered, or lies in filesy
 counted; a client that gets no such answer may send it again. What can't be taken of a request (data points without a value) is
 named in the answer, as OTLP's partial success.
 
-Metrics, traces and profiles need the extra `otlp`: `pip install tailrace[otlp]`. Logs need nothing more.
+Metrics, traces and profiles need the extra `otlp`: `pip install 'tailrace[otlp]'`. Logs need nothing more.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Opentelemetry(HttpInput[OpentelemetryOptions]):
     async def start(self) -> None:
         if not has_library():
             self.context.log.warn(
-                "metrics, traces and profiles can't be taken without opentelemetry-proto: pip install tailrace[otlp]"
+                "metrics, traces and profiles can't be taken without opentelemetry-proto: pip install 'tailrace[otlp]'"
             )
         await super().start()
 

@@ -56,7 +56,7 @@ def messages(module: str) -> ModuleType:
         return importlib.import_module(f"opentelemetry.proto.{module}_pb2")
     except ImportError as error:
         raise MissingLibrary(
-            f"OTLP needs the package opentelemetry-proto ({error}): pip install tailrace[otlp]"
+            f"OTLP needs the package opentelemetry-proto ({error}): pip install 'tailrace[otlp]'"
         ) from error
 
 

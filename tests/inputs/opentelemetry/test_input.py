@@ -264,7 +264,7 @@ def test_without_the_library_logs_are_taken_and_the_rest_is_refused_with_what_to
     context = FakeContext("opentelemetry.0")
     (status, _, text), _ = asked("", "/v1/metrics", METRICS_JSON, JSON, context=context)
     assert status == 501
-    assert b"pip install tailrace[otlp]" in text
+    assert b"pip install 'tailrace[otlp]'" in text
     assert any("can't be taken" in said for _, said in context.sink.messages)
     (status, _, _), (chunk,) = asked("", "/v1/logs", logs_protobuf(), PROTOBUF)
     assert (status, chunk.count) == (201, 1)
