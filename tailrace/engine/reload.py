@@ -133,7 +133,7 @@ class Renewal:
     async def run(self) -> None:
         """`InvalidConfiguration` if something can't be started; then the old instances are at work again."""
         pipeline, plan = self._pipeline, self._new
-        tables = pipeline.make_tables(plan)
+        tables = pipeline.maker.tables(plan)
         try:
             for instance in self._added(self._beside(plan)):
                 await self._start(instance)
@@ -205,7 +205,7 @@ class Renewal:
             outputs=[again.get(id(each)) or each for each in self._old.outputs],
             customs=[again.get(id(each)) or each for each in self._old.customs],
         )
-        tables = pipeline.make_tables(plan)
+        tables = pipeline.maker.tables(plan)
         before = {id(port) for port in (*pipeline.inputs, *pipeline.outputs)}
         old_outputs = pipeline.outputs
         pipeline.use(tables)
@@ -257,7 +257,7 @@ class Renewal:
             successor = next((each for each in fresh if each.name == port.name), None)
             if successor is not None:
                 fresh.remove(successor)
-            self._pipeline.retire(port, successor, self._grace)
+            self._pipeline.retirement.retire(port, successor, self._grace)
 
     async def _end_old(self) -> None:
         """Filters and the like that are gone; outputs end on their own, when they have delivered what they hold."""

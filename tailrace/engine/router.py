@@ -13,6 +13,8 @@ from tailrace.model.tag import matcher
 
 if TYPE_CHECKING:
     from tailrace.engine.build import Instance
+    from tailrace.engine.ports import Source
+    from tailrace.plugin.log import Log
 
 CACHED_TAGS = 10_000
 
@@ -212,3 +214,14 @@ def split_by_routes(
 def joined(names: tuple[str, ...], more: tuple[str, ...]) -> tuple[str, ...]:
     """Both, each name once."""
     return tuple(dict.fromkeys((*names, *more))) if names else more
+
+
+def parts_of(chunk: Chunk, source: Source, log: Log) -> list[Chunk]:
+    """A chunk by where the routes of its input send its events; whole, if there are none."""
+    if not source.routes or not chunk.count:
+        return [chunk]
+    parts = []
+    for part, names in split_by_routes(chunk, source.routes, log.error):
+        part.routed = names
+        parts.append(part)
+    return parts

@@ -337,7 +337,7 @@ def test_a_retry_limit_below_1_is_reported_and_the_default_counts(given, limit, 
         assert not problems.errors
         pipeline = Pipeline(plan, Log(sink))
         [instance] = plan.outputs
-        settings = pipeline._queue_settings(instance, plan.services.options)
+        settings = pipeline.maker.queue_settings(instance, plan.services.options)
         return settings.retry_limit, [text for _, text in sink.messages if "retry_limit" in text]
 
     found, messages = asyncio.run(scenario())
