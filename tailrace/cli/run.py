@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tailrace.cli.main import print_version, tune_allocator
@@ -34,6 +35,12 @@ def run(argv: list[str]) -> int:
     if arguments.help:
         from tailrace.cli.help import show_help
 
+        if arguments.plugins and arguments.help_plugin:
+            from tailrace.engine.external import load_plugins
+
+            load_plugins(arguments.plugins, Path(), problems := Problems())
+            for problem in problems:
+                print(f"tailrace: {problem}", file=sys.stderr)
         return show_help(arguments.help_plugin)
     if arguments.json_schema:
         from tailrace.cli.schema import show_plugin_schema

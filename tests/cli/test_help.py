@@ -61,6 +61,22 @@ def test_the_help_of_a_plugin_has_its_text_and_all_its_options(help_of, flag, na
     assert [each.name for each in options] == re.findall(r"^  (\S+)  \(", out, re.MULTILINE)
 
 
+def test_a_plugin_of_ones_own_has_its_help_too(help_of, tmp_path):
+    file = tmp_path / "loud.py"
+    file.write_text(
+        "from tailrace.plugin import filter\n\n"
+        '@filter("loud_help")\ndef loud(body, *, factor: float = 1.0):\n    """Make it loud."""\n'
+    )
+    registered = registry.snapshot()
+    try:
+        code, out, error = help_of("-e", str(file), "-F", "loud_help", "-h")
+    finally:
+        registry.restore(registered)
+    assert (code, error) == (0, "")
+    assert "factor  (" in out
+    assert "no such file" in help_of("-e", f"{tmp_path}/none.py", "-F", "grep", "-h")[2]
+
+
 def test_an_unknown_plugin_is_told_with_a_hint(help_of):
     code, out, error = help_of("-i", "dumy", "-h")
     assert (code, out) == (1, "")
