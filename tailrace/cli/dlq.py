@@ -222,7 +222,10 @@ def replay(storage: Path, folder: Path, wanted: Wanted, to: str | None, by_tag: 
         for (tag, routes), letters in parts.items():
             sent += write_files(storage / REPLAY_FOLDER, tag, routes, letters)
         finish(taken, others, bad)
-    print(f"{sent} letters are in {storage / REPLAY_FOLDER}; the agent delivers them")
+    if sent:
+        print(f"{sent} letters are in {storage / REPLAY_FOLDER}; the agent delivers them")
+    else:
+        print(f"there is no letter to replay in {folder}, or none that was asked for")
     return code
 
 

@@ -110,6 +110,12 @@ def test_a_mended_letter_is_sent_as_mended(folder):
     assert 33 in {found[2] for found in replayed(folder)}
 
 
+def test_nothing_to_replay_is_told(folder, capsys):
+    assert dlq.run(["replay", str(folder), "--output", "nosuch"]) == 0
+    assert "no letter to replay" in capsys.readouterr().out
+    assert replayed(folder) == set()
+
+
 def test_replay_leaves_bad_lines_beside(folder, capsys):
     [path] = [path for path in letter_files(folder / "rejected") if "http" in path.name]
     path.write_text("oops\n" + path.read_text())
