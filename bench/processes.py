@@ -1,6 +1,6 @@
-"""Records a wall second with one engine and with several: `python bench/processes.py [--processes 2] [--records 800000]`.
+"""Records a wall second with one engine and with several: `python bench/processes.py [--processes 2] [--records 3000000]`.
 
-Two pipelines: 128 files of JSON through filters to an HTTP server, and eight TCP connections to a TCP server. The servers and the
+Two pipelines: 128 files of JSON through filters to an HTTP server, and 64 TCP connections to a TCP server. The servers and the
 feeder run in processes of their own and take a share of the processor, so give the machine more cores than engines, or read the
 figures as a lower bound. The CPU a record says what spreading the work costs, whatever the machine: 1.0x means that the engines get
 as much work done in a second of CPU as one alone.
@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 FILES = 128
-CONNECTIONS = 8
+CONNECTIONS = 64
+QUIET_SECONDS = 1.0
 TICKS = os.sysconf("SC_CLK_TCK")
 FILTERS = """
 [FILTER]
@@ -51,35 +52,43 @@ def lines(count: int) -> bytes:
     )
 
 
-def sink(listener: socket.socket, counted: Any, is_http: bool) -> None:
-    """Counts the lines that come, as cheaply as Python can: it shares the processor with the agent. Each connection in a thread."""
+class Taken:
+    """What the sink has taken, told to the process that measures: lines by HTTP, bytes by TCP, and when the last came."""
+
+    def __init__(self) -> None:
+        self.count: Any = multiprocessing.Value("q", 0)
+        self.last: Any = multiprocessing.Value("d", 0.0)
+
+    def add(self, count: int) -> None:
+        with self.count.get_lock():
+            self.count.value += count
+        self.last.value = time.monotonic()
+
+
+def sink(listener: socket.socket, taken: Taken, is_http: bool) -> None:
+    """Takes what comes, as cheaply as can be: it shares the processor with the agent. Each connection in a thread."""
     import threading
 
-    def count(data: bytes) -> None:
-        found = len(data) - len(data.replace(b"\n", b""))
-        with counted.get_lock():
-            counted.value += found
-
-    def serve(connection: socket.socket) -> None:
+    def serve_tcp(connection: socket.socket) -> None:
+        room = bytearray(1 << 20)
         with connection:
-            if is_http:
-                serve_http(connection)
-                return
-            while data := connection.recv(1 << 20):
-                count(data)
+            while size := connection.recv_into(room, 0, socket.MSG_TRUNC):  # not even copied
+                taken.add(size)
 
     def serve_http(connection: socket.socket) -> None:
-        with connection.makefile("rb", 1 << 20) as stream:
+        with connection, connection.makefile("rb", 1 << 20) as stream:
             while stream.readline():
                 length = 0
                 while (field := stream.readline()) not in (b"\r\n", b""):
                     if field.lower().startswith(b"content-length:"):
                         length = int(field.split(b":")[1])
-                count(stream.read(length))
+                body = stream.read(length)
+                taken.add(len(body) - len(body.replace(b"\n", b"")))
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
     while True:
         connection, _ = listener.accept()
+        serve = serve_http if is_http else serve_tcp
         threading.Thread(target=serve, args=(connection,), daemon=True).start()
 
 
@@ -99,10 +108,11 @@ def free_port() -> int:
 
 
 class Figures(NamedTuple):
-    """Records a second of wall time and a second of CPU, from the first to the last that came out."""
+    """Records a second of wall time and a second of CPU, from the first to the last that came out, and what the sink took."""
 
     rate: float
     per_cpu: float
+    taken: float
 
 
 def measure(name: str, processes: int, records: int, folder: Path) -> Figures:
@@ -110,9 +120,9 @@ def measure(name: str, processes: int, records: int, folder: Path) -> Figures:
     each = records // parts
     data = lines(each)
     listener = socket.create_server(("127.0.0.1", 0))
-    counted = multiprocessing.Value("q", 0)
+    taken = Taken()
     is_http = name == "json_filters_http"
-    server = multiprocessing.Process(target=sink, args=(listener, counted, is_http), daemon=True)
+    server = multiprocessing.Process(target=sink, args=(listener, taken, is_http), daemon=True)
     server.start()
     port, target = free_port(), listener.getsockname()[1]
     if is_http:
@@ -130,16 +140,14 @@ def measure(name: str, processes: int, records: int, folder: Path) -> Figures:
         [sys.executable, "-c", command, "-q", "-c", str(config), "--processes", str(processes)]
     )
     try:
-        feeders = []
         if not is_http:
+            (folder / "feed").write_bytes(data)
             wait_for(port)
-            feeders = [
-                multiprocessing.Process(target=feed, args=(port, data)) for _ in range(CONNECTIONS)
-            ]
-            for feeder in feeders:
-                feeder.start()
-        figures = wait_until(counted, each * parts, agent.pid)
-        for feeder in feeders:
+        feeder = multiprocessing.Process(target=feed, args=(port, folder / "feed"))
+        if not is_http:
+            feeder.start()
+        figures = watch(taken, each * parts, agent.pid)
+        if not is_http:
             feeder.join()
     finally:
         agent.send_signal(signal.SIGTERM)
@@ -149,9 +157,16 @@ def measure(name: str, processes: int, records: int, folder: Path) -> Figures:
     return figures
 
 
-def feed(port: int, data: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", port)) as connection:
-        connection.sendall(data)
+def feed(port: int, path: Path) -> None:
+    """All connections at once, each in a thread; the kernel sends the file."""
+    import threading
+
+    def send() -> None:
+        with socket.create_connection(("127.0.0.1", port)) as connection, path.open("rb") as file:
+            connection.sendfile(file)
+
+    for _ in range(CONNECTIONS):
+        threading.Thread(target=send).start()
 
 
 def wait_for(port: int) -> None:
@@ -163,23 +178,22 @@ def wait_for(port: int) -> None:
             time.sleep(0.02)
 
 
-def wait_until(counted: Any, count: int, pid: int) -> Figures:
-    end = time.monotonic() + 300
-    while not counted.value:
+def watch(taken: Taken, records: int, pid: int) -> Figures:
+    """Figures of the time until nothing has come for a while."""
+    while not taken.count.value:
         time.sleep(0.002)
-    began, first, cpu = time.monotonic(), counted.value, cpu_seconds(pid)
-    while counted.value < count:
-        if time.monotonic() > end:
-            raise SystemExit(f"only {counted.value} of {count} records came out")
-        time.sleep(0.002)
-    seconds, used = time.monotonic() - began, cpu_seconds(pid) - cpu
-    return Figures((count - first) / seconds, (count - first) / used)
+    began, cpu = time.monotonic(), cpu_seconds(pid)
+    used = 0.0
+    while time.monotonic() - taken.last.value < QUIET_SECONDS:
+        used = cpu_seconds(pid) - cpu
+        time.sleep(0.02)
+    return Figures(records / (taken.last.value - began), records / used, taken.count.value)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--records", type=int, default=800_000)
+    parser.add_argument("--records", type=int, default=3_000_000)
     parser.add_argument("-n", type=int, default=3, help="rounds")
     options = parser.parse_args()
     base = "/dev/shm" if Path("/dev/shm").is_dir() else None
@@ -196,6 +210,8 @@ def main() -> None:
             Figures(*map(statistics.median, zip(*figures, strict=True)))
             for figures in rounds.values()
         )
+        if abs(several.taken - one.taken) > one.taken / 1000:
+            raise SystemExit(f"{name}: {one.taken:.0f} and {several.taken:.0f} came out")
         print(
             f"{name:<20} 1 engine {one.rate:>9,.0f} records/s   {options.processes} engines "
             f"{several.rate:>9,.0f} records/s   {several.rate / one.rate:.2f}x"
