@@ -25,7 +25,7 @@ from tailrace.engine.build import read_service
 from tailrace.engine.control import EMPTY_TOPOLOGY, TraceRequest
 from tailrace.engine.link import ENVIRONMENT, LinkError, SupervisorLink, trace_as_map
 from tailrace.engine.service import ServiceOptions
-from tailrace.engine.telemetry import add_up
+from tailrace.engine.telemetry.adding import add_up
 from tailrace.engine.watching import watch
 from tailrace.model.metrics import MetricSet
 from tailrace.plugin.log import Log, LogSink

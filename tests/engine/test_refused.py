@@ -7,7 +7,8 @@ import pytest
 from tailrace.config.errors import InvalidConfiguration
 from tailrace.engine.pipeline import Pipeline
 from tailrace.engine.refused import check_secondaries
-from tailrace.engine.telemetry import Writer, write_keeping
+from tailrace.engine.telemetry.keeping import write_keeping
+from tailrace.engine.telemetry.writer import Writer
 from tailrace.model import Receipt
 from tailrace.model.metrics import Metric, MetricKind, MetricSet, metrics_chunk
 from tailrace.plugin import Output, OutputOptions, Reject, output_plugin

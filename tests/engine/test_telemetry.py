@@ -1,14 +1,10 @@
 """What the agent tells of itself."""
 
 from tailrace.engine.books import OutputBook
-from tailrace.engine.telemetry import (
-    MOST_REASONS,
-    Writer,
-    _write_reasons,
-    add_up,
-    cumulated,
-    lost_by,
-)
+from tailrace.engine.telemetry.adding import add_up
+from tailrace.engine.telemetry.books import MOST_REASONS, write_reasons
+from tailrace.engine.telemetry.outputs import cumulated, lost_by
+from tailrace.engine.telemetry.writer import Writer
 from tailrace.model.metrics import Histogram
 
 
@@ -35,7 +31,7 @@ def test_reasons_are_limited_in_number_and_length():
     write = Writer(1)
     reasons = {f"answered 400: {'x' * 200} {number}": 1 for number in range(5)}
     reasons |= {f"reason {number}": 2 for number in range(100)}
-    _write_reasons(write, "output", "rejected", "o", reasons)
+    write_reasons(write, "output", "rejected", "o", reasons)
     [metric] = write.set.metrics
     assert len(metric.samples) == MOST_REASONS + 1
     assert sum(sample.value for sample in metric.samples) == sum(reasons.values())
