@@ -7,14 +7,26 @@ from typing import Any
 from tailrace.config.errors import ConfigError
 from tailrace.config.source import Configuration, Section, Value
 
+TEXT_TAG = "tag:yaml.org,2002:str"
+BARE_TAGS = frozenset(f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float"))
+
 
 def to_yaml(configuration: Configuration) -> str:
-    """YAML text that reads back to the same sections."""
+    """YAML text that reads back to the same sections. Numbers and switches stand bare: the reader takes every scalar as its text."""
     import yaml
 
-    return yaml.safe_dump(
-        as_document(configuration), sort_keys=False, allow_unicode=True, width=120
+    class Dumper(yaml.SafeDumper):
+        """Texts that YAML would read as numbers or booleans are written as such."""
+
+    def represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+        tag = dumper.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]  # of the stubs
+        return dumper.represent_scalar(tag if tag in BARE_TAGS else TEXT_TAG, text)
+
+    Dumper.add_representer(str, represent_text)
+    text: str = yaml.dump(
+        as_document(configuration), Dumper=Dumper, sort_keys=False, allow_unicode=True, width=120
     )
+    return text
 
 
 def as_document(configuration: Configuration) -> dict[str, Any]:

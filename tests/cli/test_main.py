@@ -46,3 +46,10 @@ def test_a_hangup_while_the_agent_starts_does_not_end_it(tmp_path):
             "[INPUT]\n    name dummy\n    samples 1\n[OUTPUT]\n    name exit\n    match *\n    flush_count 1\n"
         )
     assert agent.wait(30) == 0
+
+
+def test_the_package_is_the_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "tailrace", "--version"], capture_output=True, text=True, timeout=30
+    )
+    assert done.stdout.startswith("Tailrace v")

@@ -8,8 +8,26 @@ from tailrace.config.convert import to_classic, to_yaml
 from tailrace.config.errors import ConfigError
 from tailrace.config.load import load
 
-WORDS = st.text("abcxyz.*_-/", min_size=1, max_size=8).filter(
-    lambda text: not text.startswith(("#", "@", "["))
+ODD = (
+    "on",
+    "Yes",
+    "null",
+    "~",
+    "true",
+    "1e3",
+    "0x1F",
+    "1_0",
+    "12:30:45",
+    "2001-01-01",
+    ".inf",
+    "=",
+)
+WORDS = (
+    st.text("abcxyz.*_-/", min_size=1, max_size=8).filter(
+        lambda text: not text.startswith(("#", "@", "["))
+    )
+    | st.text("0123456789.e+-:", min_size=1, max_size=6)
+    | st.sampled_from(ODD)
 )
 SECTIONS = st.lists(
     st.dictionaries(st.text("abcdef", min_size=1, max_size=4), WORDS, max_size=4), max_size=3
@@ -61,3 +79,21 @@ def test_processors_can_not_be_said_in_classic(tmp_path):
     made, _ = load(tmp_path / "a.yaml", None, {})
     with pytest.raises(ConfigError, match="processors can't be written in the classic format"):
         to_classic(made)
+
+
+def test_numbers_and_switches_stand_bare_in_yaml(tmp_path):
+    path = tmp_path / "agent.conf"
+    path.write_text(
+        "[SERVICE]\n    flush 1\n    http_server on\n[INPUT]\n    name dummy\n    tag 010\n    alias null\n    rate 1_0\n"
+        "[OUTPUT]\n    name null\n    match *\n"
+    )
+    text = to_yaml(load(str(path), None, {})[0])
+    for line in (
+        "flush: 1",
+        "http_server: on",
+        "tag: 010",
+        "alias: 'null'",
+        "rate: 1_0",
+        "match: '*'",
+    ):
+        assert line in text
