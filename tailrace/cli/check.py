@@ -18,7 +18,7 @@ from tailrace.engine.metrics import MetricRegistry
 from tailrace.engine.ports import storage_type
 from tailrace.engine.router import match_rule
 from tailrace.engine.service import ServiceOptions
-from tailrace.plugin.log import Level, Log, LogSink
+from tailrace.plugin.log import Level, Log, LogSink, counted
 
 RETAGGING = ("rewrite_tag", "multiline", "lua")
 
@@ -189,11 +189,6 @@ def show_text(file: str, problems: Problems, routes: list[dict[str, str]]) -> No
         print(f"route: {route['input']} -> {route['output']}: {route['guarantee']}; {route['why']}")
     errors = len(problems.errors)
     print(f"{file}: {counted(errors, 'error')}, {counted(len(problems.found) - errors, 'warning')}")
-
-
-def counted(number: int, noun: str) -> str:
-    """A number with its noun, as: 1 error."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def show_json(file: str, problems: Problems, routes: list[dict[str, str]]) -> None:

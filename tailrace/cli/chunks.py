@@ -27,6 +27,7 @@ from tailrace.engine.storage import (
     stream_files,
     survey,
 )
+from tailrace.plugin.log import counted
 from tailrace.wire import chunkfile
 from tailrace.wire.chunkfile import ChunkFile, ChunkFileError
 from tailrace.wire.dead_letter import expressed, group_value, time_text
@@ -134,7 +135,9 @@ def show(reports: Iterator[Report], only_verdict: bool, as_json: bool) -> int:
         elif not only_verdict or report.damage:
             print(line_of(report))
     if not as_json:
-        print(f"{files} files, {events} events, {size} bytes, {damaged} damaged")
+        print(
+            f"{counted(files, 'file')}, {counted(events, 'event')}, {size} bytes, {damaged} damaged"
+        )
     return 1 if only_verdict and damaged else 0
 
 
@@ -142,7 +145,7 @@ def line_of(report: Report) -> str:
     file = report.file
     if file is None:
         return f"{report.path}: damaged: {report.damage}"
-    text = f"{report.path}: {KINDS[file.kind]} '{file.tag}', {report.events} events, {report.size} bytes"
+    text = f"{report.path}: {KINDS[file.kind]} '{file.tag}', {counted(report.events, 'event')}, {report.size} bytes"
     if file.routes:
         text += f", to {', '.join(file.routes)}"
     return f"{text}, damaged: {report.damage}" if report.damage else text
@@ -223,7 +226,7 @@ def repair(path: Path, reports: Iterator[Report]) -> int:
         return 1
     for line in mended:
         print(line)
-    print(f"{len(mended)} files repaired")
+    print(f"{counted(len(mended), 'file')} repaired")
     return 0
 
 

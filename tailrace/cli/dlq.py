@@ -30,6 +30,7 @@ from tailrace.plugin.dead_letters import (
     take,
     taken_files,
 )
+from tailrace.plugin.log import counted
 from tailrace.wire import chunkfile
 from tailrace.wire.chunkfile import ChunkFile
 from tailrace.wire.dead_letter import DeadLetter
@@ -155,7 +156,10 @@ def list_letters(folder: Path, wanted: Wanted) -> int:
             counts[letter.output, letter.tag, letter.status, letter.reason] += 1
     for (output, tag, status, reason), number in counts.most_common():
         print(f"{number:8}  {output}  {tag}  {status or '-'}  {reason}")
-    print(f"{counts.total()} letters in {folder}" + (f", {bad} lines are none" if bad else ""))
+    print(
+        f"{counted(counts.total(), 'letter')} in {folder}"
+        + (f", {bad} lines are none" if bad else "")
+    )
     return 1 if bad else 0
 
 

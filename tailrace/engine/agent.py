@@ -18,7 +18,7 @@ from tailrace.engine.metrics import MetricRegistry
 from tailrace.engine.pipeline import Pipeline
 from tailrace.engine.ports import storage_type
 from tailrace.engine.service import ServiceOptions
-from tailrace.plugin.log import Log, LogSink
+from tailrace.plugin.log import Log, LogSink, counted
 from tailrace.plugin.share import WHOLE, Share
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ class Agent:
         for instance in plan.instances():
             instance.context.log.debug("started")
         self._log.info(
-            f"[tailrace] version={__version__}, {len(plan.inputs)} inputs, {len(plan.outputs)} outputs"
+            f"[tailrace] version={__version__}, {counted(len(plan.inputs), 'input')}, {counted(len(plan.outputs), 'output')}"
         )
         if not plan.inputs:
             self._log.warn("[tailrace] there is no input, so nothing comes in: give -i or -c (-h)")

@@ -29,7 +29,7 @@ from tailrace.engine.tracing import DELIVERED, REFUSED, RETRYING
 from tailrace.model import LOGS, Chunk, Receipt
 from tailrace.model.chunk import MERGEABLE
 from tailrace.plugin import Output, Partial, Reject, Retry
-from tailrace.plugin.log import Log
+from tailrace.plugin.log import Log, counted
 
 SOFT_LIMIT_BYTES = 3 << 19
 """How much may wait for an output that works; then its inputs wait, which is the normal flow control."""
@@ -305,7 +305,7 @@ class OutputQueue:
         else:
             gone = lane.items.popleft()
             lane.nbytes -= gone.size
-        self.log.error(f"{gone.count} events given up to make room: {reason}")
+        self.log.error(f"{counted(gone.count, 'event')} given up to make room: {reason}")
         self._end([gone], dropped=reason)
         return True
 
@@ -569,7 +569,7 @@ class OutputQueue:
     ) -> None:
         self.book.errors += 1
         if not logged:
-            self.log.error(f"{batch.count} events refused: {why}")
+            self.log.error(f"{counted(batch.count, 'event')} refused: {why}")
             self._note_answer()
         self._give_away(batch, chunk, why, status)
         lane.batch = None
@@ -650,7 +650,7 @@ class OutputQueue:
             lane.due = now + wait
             self.book.wait(wait)
             self.log.warn(
-                f"{batch.count} events will be sent again in {wait:.1f} s (try {batch.attempts}): {failure.why}"
+                f"{counted(batch.count, 'event')} will be sent again in {wait:.1f} s (try {batch.attempts}): {failure.why}"
             )
         if opened:
             for item in self.items():
@@ -669,7 +669,7 @@ class OutputQueue:
         if self.settings.retry_limit != 0:
             self.book.retries_failed += 1
         self.log.error(
-            f"{batch.count} events given up after {batch.attempts} tries "
+            f"{counted(batch.count, 'event')} given up after {batch.attempts} tries "
             f"(retry_limit {self.settings.retry_limit}): {failure.why}"
         )
         if batch.chunk is not None:

@@ -173,3 +173,8 @@ class Log:
         if len(self._seen) > CACHE_ENTRIES:
             self._seen.popitem(last=False)
         return False
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, as: 1 error, 2 errors."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -45,7 +45,7 @@ def test_list_says_what_each_file_holds(folder, capsys):
     first, second, total = capsys.readouterr().out.splitlines()
     assert "logs 'app', 2 events" in first
     assert first.endswith("to out.0")
-    assert "logs 'sys', 1 events" in second
+    assert "logs 'sys', 1 event," in second
     assert total.startswith("2 files, 3 events,")
 
 
@@ -104,7 +104,7 @@ def test_traces_and_metrics_are_listed_and_dumped(tmp_path, capsys):
     assert chunks.run(["list", str(tmp_path)]) == 0
     first, second, _ = capsys.readouterr().out.splitlines()
     assert "traces 't', 2 events" in first
-    assert "metrics 'm', 1 events" in second
+    assert "metrics 'm', 1 event," in second
     assert chunks.run(["dump", str(tmp_path)]) == 0
     traces, metrics = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     shown = traces["traces"]["resourceSpans"][0]["scopeSpans"][0]["spans"]
