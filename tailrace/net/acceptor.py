@@ -7,6 +7,7 @@ the protocol may close for silence, and `shut()`, called when the server closes.
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 import time
@@ -24,6 +25,13 @@ MOST_ACCEPTED = 64
 """In one turn of the loop."""
 REST_SECONDS = 1.0
 """How long nothing is accepted after the system has refused to."""
+
+
+def is_gone(error: BaseException) -> bool:
+    """Whether a failure says no more than that the other side has left."""
+    return isinstance(error, ConnectionError) or (
+        isinstance(error, OSError) and error.errno == errno.ENOTCONN
+    )
 
 
 @dataclass(slots=True)
@@ -220,7 +228,12 @@ class Acceptor:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            return
+        if is_gone(error):
+            self.log.debug(f"a connection has ended: {error}")
+        else:
             self.log.error(f"a connection failed: {type(error).__name__}: {error}")
 
     def forget(self, connection: Any) -> None:

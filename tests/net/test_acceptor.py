@@ -1,6 +1,7 @@
 """Taking in connections."""
 
 import asyncio
+import errno
 import socket
 import ssl
 
@@ -183,3 +184,28 @@ def test_a_handshake_that_takes_too_long_is_given_up_and_logged(tls):
     [(level, message)] = asyncio.run(asyncio.wait_for(scenario(), 30))
     assert level == "error"
     assert "127.0.0.1: " in message
+
+
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [
+        (OSError(errno.ENOTCONN, "Transport endpoint is not connected"), "debug"),
+        (ConnectionResetError("reset"), "debug"),
+        (OSError(errno.ENOSPC, "No space left on device"), "error"),
+        (ValueError("a mistake"), "error"),
+    ],
+)
+def test_a_client_that_has_left_is_no_error(error, level):
+    async def fail():
+        raise error
+
+    async def scenario():
+        context = FakeContext()
+        acceptor = Acceptor(lambda: Greeter(acceptor), context.log, AcceptSettings(), 0.02)
+        task = acceptor.spawn(fail())
+        await asyncio.wait({task})
+        await asyncio.sleep(0)
+        return context
+
+    context = asyncio.run(scenario())
+    assert [found for found, text in context.sink.messages if str(error) in text] == [level]
