@@ -589,7 +589,7 @@ class OutputQueue:
             self._give_away(batch, refusal.chunk, refusal.why, refusal.status)
         why = partial.rejected[0].why if refused else ""
         if refused:
-            self.log.error(f"{refused} events refused: {why}")
+            self.log.error(f"{counted(refused, 'event')} refused: {why}")
         again = partial.retry
         if again is None or not again.count:
             self._note_answer()

@@ -1,6 +1,7 @@
 """Protobuf read directly, against protobuf's own library."""
 
 import pytest
+from google.protobuf.message import DecodeError
 from hypothesis import example, given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -21,7 +22,7 @@ def of_library(data):
     """The events of a request as the library reads it; None if it does not."""
     try:
         request = ExportLogsServiceRequest.FromString(data)
-    except Exception:
+    except DecodeError:
         return None
     made = []
     for resource_logs in request.resource_logs:
