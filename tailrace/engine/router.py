@@ -167,8 +167,8 @@ def is_default(rule: Any) -> bool:
     return isinstance(rule, dict) and str(rule.get("default")).lower() in ("true", "yes", "on")
 
 
-CONDITION_SIGNALS = ("logs", "any")
-"""Conditions under other signals never hold, as Fluent Bit documents it."""
+LOG_SIGNALS = ("logs", "any")
+"""Routes under other signals are none of logs', and their conditions never hold, as Fluent Bit documents it."""
 
 
 def split_by_routes(
@@ -194,9 +194,11 @@ def split_by_routes(
     chosen: list[tuple[str, ...]] = [()] * chunk.count
     defaults: dict[str, None] = {}
     for route in routes:
+        if route.signal not in LOG_SIGNALS:
+            continue
         if route.condition is None:
             defaults |= dict.fromkeys(route.outputs)
-        elif route.signal in CONDITION_SIGNALS:
+        else:
             try:
                 holds = route.condition.mask(chunk.bodies, chunk.metadata, chunk.groups)
             except Exception as error:

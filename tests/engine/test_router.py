@@ -212,3 +212,14 @@ def test_routing_loses_and_doubles_nothing(keys, rules):
 
 def condition(key):
     return Condition.parse({"rules": [{"field": "$k", "op": "eq", "value": key}]})
+
+
+def test_a_default_route_of_traces_takes_no_logs():
+    routes = [
+        ConditionalRoute("t", None, ("tempo",), "traces"),
+        ConditionalRoute("l", None, ("files",), "logs"),
+    ]
+    [(_, names)] = split_by_routes(chunk_of([{"a": 1}]), routes)
+    assert names == ("files",)
+    [(_, names)] = split_by_routes(chunk_of([{"a": 1}]), routes[:1])
+    assert names == ()
